@@ -1,0 +1,5 @@
+"""``python -m restoration``."""
+
+from restoration.cli import main
+
+main()
