@@ -1,0 +1,257 @@
+"""One experiment file: its typed sections, and the objects they describe."""
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field, fields
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from restoration.config import Spec, build, check, nearest, override, read_toml, typed
+from restoration.errors import ConfigError
+
+Task = Literal[
+    "super-resolution", "denoising", "deblurring", "deraining", "jpeg", "low-light", "inpainting",
+    "reflection-removal", "video-super-resolution", "faces", "colourisation",
+]  # fmt: skip
+Count = Annotated[int, Field(ge=1)]
+Natural = Annotated[int, Field(ge=0)]
+Share = Annotated[float, Field(ge=0, lt=1)]
+Positive = Annotated[float, Field(gt=0)]
+FREE = (
+    "data.workers",
+    "data.cache",
+    "data.ahead",
+    "validation.previews",
+    "schedule.checkpoint",
+    "schedule.keep",
+)
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long and how fast: counts are steps, ``batch`` counts images over all ranks and micro-batches."""
+
+    steps: Count
+    batch: Count = 16
+    micro_batches: Count = 1
+    warmup: Natural = 0
+    decay: Literal["cosine", "step", "constant"] = "cosine"
+    milestones: tuple[Share, ...] = (0.5, 0.8, 0.9, 0.95)  # of all steps; for decay = "step"
+    factor: Positive = 0.5  # at each milestone
+    bfloat16: bool = True
+    channels_last: bool = True
+    compile: bool = False
+    clip: Annotated[float, Field(ge=0)] = 0.0  # largest gradient norm; 0 leaves gradients as they are
+    average: Share = 0.999  # of the moving average; 0 keeps none
+    checkpoint: Count = 500
+    keep: Count = 2
+
+    def __post_init__(self) -> None:
+        if self.batch % self.micro_batches:
+            raise ValueError(f"batch = {self.batch} is no multiple of micro_batches = {self.micro_batches}")
+
+
+@dataclass(frozen=True)
+class Data:
+    """Where the clean images are, and how a training pair is made of them; sizes are pixels, ``cache`` is GiB."""
+
+    images: str | list[str]
+    crop: Count
+    degradation: dict[str, Any]
+    augment: bool = True  # the eight flips and quarter turns
+    grey: bool = False
+    workers: Count = 2
+    ahead: Count = 4  # batches made before they are asked for
+    cache: Annotated[float, Field(ge=0)] = 4.0
+
+
+@dataclass(frozen=True)
+class Validation:
+    """Which protocols are measured every so many steps; the first one's first metric picks the best checkpoint."""
+
+    protocols: tuple[str, ...] = ()
+    every: Count = 2000
+    previews: Natural = 4
+
+
+@dataclass(frozen=True)
+class Distributed:
+    """How parameters lie on the ranks under torchrun."""
+
+    strategy: Literal["replicate", "fully-shard"] = "replicate"
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A complete experiment; parts with a name of their own stay plain tables until they are built."""
+
+    name: str
+    task: Task
+    schedule: Schedule
+    data: Data
+    network: dict[str, Any]
+    stack: list[dict[str, Any]]
+    seed: Natural = 0
+    initial: str = ""  # a restorer to start from: every tensor of the same name and shape is taken over
+    licence: str = "MIT"
+    notes: str = ""
+    method: dict[str, Any] = field(default_factory=lambda: {"name": "direct"})
+    optimizer: dict[str, dict[str, Any]] = field(default_factory=lambda: {"default": {"name": "adamw"}})
+    validation: Validation = field(default_factory=Validation)
+    distributed: Distributed = field(default_factory=Distributed)
+
+    def resolved(self) -> dict[str, Any]:
+        """Return the whole document, defaults filled in."""
+        return _plain(asdict(self))
+
+
+SECTIONS = {"schedule": Schedule, "data": Data, "validation": Validation, "distributed": Distributed}
+
+
+def shipped() -> list[str]:
+    """Return the names of the experiments in the package."""
+    return sorted(
+        p.name.removesuffix(".toml") for p in files("restoration").joinpath("experiments").iterdir()
+    )
+
+
+def load(source: str, overrides: Iterable[str] = ()) -> Experiment:
+    """Return the experiment of a shipped name or a TOML file, checked down to every keyword; nothing is built."""
+    document = override(read_toml(find(source)), overrides)
+    for name, section in SECTIONS.items():
+        if name in document:
+            document[name] = asdict(typed(section, document[name], name))
+    flat = {k: v for k, v in document.items() if k not in SECTIONS}
+    names = {f.name for f in fields(Experiment)}
+    for key in flat:
+        if key not in names:
+            raise ConfigError(f"{key}: unknown key of an experiment{nearest(key, names)}")
+    experiment = typed(Experiment, _plain(document), "")
+    return _checked(experiment)
+
+
+def find(source: str) -> Path:
+    """Return the file of a shipped experiment or of a path."""
+    path = Path(source).expanduser()
+    if path.suffix == ".toml":
+        if not path.is_file():
+            raise ConfigError(f"{source}: no such experiment file")
+        return path
+    if source not in shipped():
+        raise ConfigError(f"unknown experiment '{source}'{nearest(source, shipped())}")
+    return Path(str(files("restoration").joinpath("experiments", f"{source}.toml")))
+
+
+def build_network(experiment: Experiment) -> Any:  # noqa: ANN401
+    """Return the experiment's network, initialised from its seed."""
+    import torch
+
+    from restoration.networks import NETWORKS
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(experiment.seed)
+        network = build(NETWORKS, experiment.network, "network", "network")
+    if experiment.initial:
+        _take_over(network, experiment.initial)
+    return network
+
+
+def _take_over(network: Any, source: str) -> None:  # noqa: ANN401
+    """Start from another restorer's tensors, as far as names and shapes agree."""
+    from restoration.weights import load
+
+    own = network.state_dict()
+    found = load(source).network.state_dict()
+    shared = {k: v for k, v in found.items() if k in own and v.shape == own[k].shape}
+    if not shared:
+        raise ConfigError(f'initial = "{source}": shares no tensor with the network of this experiment')
+    network.load_state_dict(shared, strict=False)
+
+
+def build_stack(experiment: Experiment) -> Any:  # noqa: ANN401
+    """Return the experiment's loss stack."""
+    from restoration.losses import TERMS
+    from restoration.losses.stack import Entry, PairTerm, Stack, Term
+
+    entries = []
+    for i, spec in enumerate(experiment.stack):
+        part = build(TERMS, {k: v for k, v in spec.items() if k != "weight"}, f"stack.{i}", "term")
+        entries.append(
+            Entry(spec["name"], part if isinstance(part, Term) else PairTerm(part), spec["weight"])
+        )
+    return Stack(entries)
+
+
+def build_method(experiment: Experiment) -> Any:  # noqa: ANN401
+    """Return the experiment's method with its network and stack."""
+    from restoration.methods import METHODS
+
+    given = {"network": build_network(experiment), "stack": build_stack(experiment)}
+    return build(METHODS, experiment.method, "method", "method", **given)
+
+
+def build_degradation(experiment: Experiment) -> Any:  # noqa: ANN401
+    """Return the degradation that makes the training pairs."""
+    from restoration.degradations import DEGRADATIONS
+
+    return build(DEGRADATIONS, experiment.data.degradation, "data.degradation", "degradation")
+
+
+def build_optimizers(experiment: Experiment, groups: Iterable[str]) -> dict[str, Any]:
+    """Return the optimiser of every group: its own table, else the default one."""
+    from restoration.optimizers import OPTIMIZERS
+
+    names = list(groups)
+    for name in experiment.optimizer:
+        if name != "default" and name not in names:
+            raise ConfigError(f"optimizer.{name}: this run has no such group{nearest(name, names)}")
+    return {name: _optimizer(experiment, OPTIMIZERS, name) for name in names}
+
+
+def _optimizer(experiment: Experiment, table: dict[str, Any], group: str) -> Any:  # noqa: ANN401
+    key = group if group in experiment.optimizer else "default"
+    if key not in experiment.optimizer:
+        raise ConfigError(
+            f"optimizer: group '{group}' has no table of its own and there is no [optimizer.default]"
+        )
+    return build(table, experiment.optimizer[key], f"optimizer.{key}", "optimiser")
+
+
+def _checked(experiment: Experiment) -> Experiment:
+    """Check every pluggable part against its constructor and fill in its defaults."""
+    from restoration.degradations import DEGRADATIONS
+    from restoration.losses import TERMS
+    from restoration.methods import METHODS
+    from restoration.networks import NETWORKS
+    from restoration.optimizers import OPTIMIZERS
+
+    optimizer = {
+        k: check(OPTIMIZERS, v, f"optimizer.{k}", "optimiser") for k, v in experiment.optimizer.items()
+    }
+    data = asdict(experiment.data)
+    data["degradation"] = check(DEGRADATIONS, data["degradation"], "data.degradation", "degradation")
+    parts = {
+        "network": check(NETWORKS, experiment.network, "network", "network"),
+        "method": check(METHODS, experiment.method, "method", "method", given=("network", "stack")),
+        "stack": [_checked_entry(TERMS, spec, f"stack.{i}") for i, spec in enumerate(experiment.stack)],
+        "optimizer": optimizer,
+        "data": data,
+    }
+    return typed(Experiment, _plain({**asdict(experiment), **parts}), "")
+
+
+def _checked_entry(terms: dict[str, Any], spec: Spec, where: str) -> Spec:
+    weight = spec.get("weight", 1.0)
+    if isinstance(weight, bool) or not isinstance(weight, (int, float)):
+        raise ConfigError(f"{where}.weight = {weight!r}: expected a number")
+    rest = {k: v for k, v in spec.items() if k != "weight"}
+    checked = check(terms, rest, where, "term")
+    return {"name": checked["name"], "weight": float(weight), **checked}
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401
+    if isinstance(value, dict):
+        return {k: _plain(v) for k, v in value.items() if v is not None}
+    return [_plain(v) for v in value] if isinstance(value, (list, tuple)) else value
