@@ -1,0 +1,235 @@
+"""What every network promises, over the table itself."""
+
+import copy
+import inspect
+import typing
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from restoration.networks import NETWORKS
+from restoration.networks.network import Network
+
+# small, but with every kind of layer and step that the defaults have
+SMALL = {
+    "dncnn": {"width": 8, "depth": 5},
+    "edsr": {"width": 8, "blocks": 2},
+    "imdn": {"width": 12, "blocks": 2, "distilled": 4},
+    "msrresnet": {"width": 8, "blocks": 2},
+    "nafnet": {"width": 4, "encoders": (1, 1), "middle": 1, "decoders": (1, 2)},
+    "plain-sr": {"width": 8, "blocks": 2},
+    "res-unet": {"widths": (4, 8, 8), "blocks": (1, 1, 1)},
+    "rrdbnet": {"width": 8, "blocks": 1, "growth": 4},
+    "spandrel": {"architecture": "Compact", "num_feat": 8, "num_conv": 2},
+    "srresnet": {"width": 8, "blocks": 2},
+}
+# the keywords that change grids, and so receptive fields
+SHAPES = [
+    *((name, {}) for name in SMALL if name not in ("res-unet", "spandrel")),
+    ("res-unet", {"widths": (2, 2, 2)}),
+    *((name, {"scale": scale}) for name in ("edsr", "srresnet") for scale in (2, 3)),
+    ("edsr", {"scale": 8, "blocks": 1, "width": 4}),
+    *(("msrresnet", {"scale": scale}) for scale in (2, 3)),
+    *(("rrdbnet", {"scale": scale, "width": 4}) for scale in (1, 2)),
+    ("imdn", {"scale": 3, "width": 8}),
+    ("nafnet", {"attention": "none"}),
+    ("plain-sr", {"scale": 3}),
+    ("res-unet", {"packing": 1, "blocks": (2, 1, 0)}),
+    ("res-unet", {"widths": (4,), "blocks": (1,)}),
+]
+
+every = pytest.mark.parametrize("name", NETWORKS)
+
+
+def built(name: str, **changed: object) -> Network:
+    torch.manual_seed(0)
+    return NETWORKS[name](**{**SMALL[name], **changed})
+
+
+def scrambled(network: Network) -> Network:
+    """Return the network with every parameter drawn anew: some start at zero, and hide what lies behind."""
+    torch.manual_seed(1)
+    for parameter in network.parameters():
+        parameter.data = torch.randn_like(parameter) * 0.3
+    return network
+
+
+def close(restored: Tensor, expected: Tensor) -> bool:
+    return (restored - expected).abs().max().item() <= 1e-9 * expected.abs().max().item()
+
+
+def image(network: Network, cells: tuple[int, int] = (5, 4), batch: int = 2) -> Tensor:
+    side = network.multiple * -(-4 // network.multiple)
+    shape = (batch, network.channels, cells[0] * side, cells[1] * side)
+    return torch.rand(shape, generator=torch.Generator().manual_seed(2))
+
+
+def test_every_network_has_small_settings_here():
+    assert set(SMALL) == set(NETWORKS)
+
+
+@every
+def test_output_is_scale_times_as_large_for_any_multiple(name):
+    network = built(name).eval()
+    for cells in ((5, 4), (3, 7)):
+        degraded = image(network, cells)
+        restored = network(degraded)
+        height, width = degraded.shape[-2:]
+        assert restored.shape == (2, network.channels, height * network.scale, width * network.scale)
+
+
+@every
+def test_declares_what_callers_read(name):
+    network = built(name)
+    assert network.scale >= 1 and network.multiple >= 1
+    assert network.channels in (1, 3)
+    assert network.receptive_field is None or network.receptive_field > 0
+    assert network.conditions == ()
+    assert network.batch_statistics == any(isinstance(m, _BatchNorm) for m in network.modules())
+
+
+@every
+def test_batch_statistics_says_whether_images_influence_each_other_in_training(name):
+    network = scrambled(built(name)).train()
+    degraded = image(network)
+    other = torch.stack((degraded[0], 1 - degraded[1]))
+    alone = torch.equal(network(degraded)[0], network(other)[0])
+    assert alone == (not network.batch_statistics)
+
+
+@every
+def test_eval_is_deterministic_and_independent_of_the_batch(name):
+    network = scrambled(built(name)).double().eval()
+    degraded = image(network).double()
+    with torch.no_grad():
+        restored = network(degraded)
+        assert torch.equal(restored, network(degraded))
+        assert close(network(degraded[1:]), restored[1:])
+
+
+@every
+def test_gradient_reaches_every_parameter(name):
+    network = scrambled(built(name)).train()
+    network(image(network)).square().mean().backward()
+    silent = [key for key, p in network.named_parameters() if p.grad is None or not p.grad.any()]
+    assert silent == []
+
+
+@every
+def test_state_dict_round_trip(name):
+    network, fresh = scrambled(built(name)).eval(), built(name).eval()
+    degraded = image(network)
+    fresh.load_state_dict(network.state_dict())
+    with torch.no_grad():
+        assert torch.equal(fresh(degraded), network(degraded))
+
+
+@every
+def test_a_copy_is_independent(name):
+    network = built(name).eval()
+    degraded = image(network)
+    with torch.no_grad():
+        before = network(degraded)
+        scrambled(copy.deepcopy(network))
+        assert torch.equal(network(degraded), before)
+
+
+@every
+def test_does_not_write_into_its_input(name):
+    network = built(name).train()
+    degraded = image(network)
+    kept = degraded.clone()
+    network(degraded)
+    assert torch.equal(degraded, kept)
+
+
+@every
+def test_channels_last_gives_the_same_values(name):
+    network = scrambled(built(name)).double().eval()
+    degraded = image(network).double()
+    with torch.no_grad():
+        expected = network(degraded)
+        last = network.to(memory_format=torch.channels_last)
+        assert close(last(degraded.contiguous(memory_format=torch.channels_last)), expected)
+
+
+@every
+def test_bfloat16_autocast_trains_and_stays_close(name):
+    network = built(name).eval()
+    degraded = image(network)
+    with torch.no_grad():
+        expected = network(degraded)
+    with torch.autocast("cpu", torch.bfloat16):
+        restored = network(degraded)
+    error = (restored.float() - expected).detach().square().mean().sqrt()
+    assert error < 0.02 * (expected.std() + expected.mean().abs())
+    restored.float().mean().backward()
+    assert all(p.grad is None or torch.isfinite(p.grad).all() for p in network.parameters())
+
+
+@every
+def test_compiles_as_one_graph(name):
+    network = scrambled(built(name)).double().eval()
+    degraded = image(network).double()
+    compiled = torch.compile(network, backend="aot_eager", fullgraph=True)
+    with torch.no_grad():
+        assert close(compiled(degraded), network(degraded))
+
+
+@every
+def test_runs_on_shapes_alone(name):
+    with torch.device("meta"):
+        network = built(name)
+        degraded = torch.empty(1, network.channels, 4 * network.multiple, 4 * network.multiple)
+        assert network(degraded).shape[-1] == 4 * network.multiple * network.scale
+
+
+@every
+def test_keywords_are_typed_and_named(name):
+    parameters = list(inspect.signature(NETWORKS[name], eval_str=True).parameters.values())
+    assert all(p.annotation is not inspect.Parameter.empty for p in parameters)
+    open_ended = [p for p in parameters if p.kind is not inspect.Parameter.KEYWORD_ONLY]
+    assert [p.name for p in open_ended] == (["keywords"] if name == "spandrel" else [])
+    assert all(typing.get_origin(p.annotation) is not list for p in parameters)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("name", [n for n in NETWORKS if n != "spandrel"])
+def test_grey_and_colour(name, channels):
+    network = built(name, channels=channels).eval()
+    assert network(image(network)).shape[1] == network.channels == channels
+
+
+@pytest.mark.parametrize(("name", "changed"), SHAPES, ids=str)
+def test_receptive_field_is_the_support_of_the_gradient(name, changed):
+    network = _positive(built(name, **changed))
+    if network.receptive_field is None:
+        assert _support(network, side=4 * network.multiple) >= 2 * network.multiple
+    else:
+        assert _support(network, side=2 * network.receptive_field + 10) == network.receptive_field
+
+
+def _positive(network: Network) -> Network:
+    """Return the network in double precision with positive parameters, so that no two paths cancel."""
+    generator = torch.Generator().manual_seed(3)
+    for parameter in network.double().eval().parameters():
+        drawn = torch.rand(parameter.shape, generator=generator, dtype=torch.double)
+        parameter.data = 0.001 + 0.01 * drawn
+    return network
+
+
+def _support(network: nn.Module, side: int) -> int:
+    """Return the farthest input pixel with a gradient, over all phases of the output grid on the diagonal."""
+    multiple, scale = network.multiple, network.scale
+    side = -(-side // multiple) * multiple
+    degraded = torch.rand(1, network.channels, side, side, dtype=torch.double, requires_grad=True)
+    restored = network(degraded)
+    corner, farthest = side // 2 // multiple * multiple, 0
+    for phase in range(multiple * scale):
+        pixel = corner * scale + phase
+        (gradient,) = torch.autograd.grad(restored[0, :, pixel, pixel].sum(), degraded, retain_graph=True)
+        touched = (gradient.abs().sum((0, 1)) > 0).nonzero()
+        farthest = max(farthest, (touched - pixel // scale).abs().max().item())
+    return farthest
