@@ -1,0 +1,388 @@
+"""The command ``restoration``: the one place that joins training, application and measurement."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from restoration.errors import RestorationError
+
+UsageError = typer.BadParameter.__base__  # click's own class, wherever this typer keeps it
+app = typer.Typer(
+    name="restoration",
+    help="Train, apply and benchmark image restorers.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+Set = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override one key; repeatable.")
+]
+Quiet = Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
+DataRoot = Annotated[Path | None, typer.Option("--data", help="Data root; else RESTORATION_DATA.")]
+Tile = Annotated[str, typer.Option(help="auto, off, or the side of a tile in input pixels.")]
+Precision = Annotated[str, typer.Option(help="auto, fp32 or bf16.")]
+
+
+def main() -> None:
+    """Run the command line; every failure is one line and an exit code."""
+    try:
+        code = app(standalone_mode=False)
+    except typer.Abort:
+        code = 130
+    except UsageError as error:
+        code = _fail(error.format_message(), 2)
+    except RestorationError as error:
+        code = _fail(str(error), error.exit_code)
+    except KeyboardInterrupt:
+        code = _fail("interrupted", 130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 1
+    sys.exit(code or 0)
+
+
+@app.callback(invoke_without_command=True)
+def about(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    """Train, apply and benchmark image restorers."""
+    from restoration import __version__
+
+    if version:
+        typer.echo(__version__)
+    elif context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+@app.command()
+def train(
+    experiment: Annotated[
+        str, typer.Argument(help="A shipped experiment (`list experiments`) or a TOML file.")
+    ],
+    set_: Set = None,
+    out: Annotated[Path | None, typer.Option(help="Run folder; runs/<experiment> by default.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would run, and stop.")] = False,
+    device: Device = "auto",
+    data: DataRoot = None,
+    quiet: Quiet = False,
+) -> None:
+    """Train a restorer; the same command again resumes. Under torchrun it trains on every rank."""
+    _use_data_root(data)
+    from restoration import distributed
+    from restoration.benchmarks.validation import validator
+    from restoration.experiment import load
+    from restoration.runs import dry_run as describe
+    from restoration.runs import run
+
+    settings = load(experiment, set_ or [])
+    validate = validator(settings)
+    on, folder = _device(device), out or Path("runs") / settings.name
+    with distributed.process_group(on):
+        if dry_run:
+            typer.echo(describe(settings, folder, on))
+        else:
+            run(settings, folder, on, validate, quiet)
+
+
+@app.command()
+def apply(
+    restorer: Annotated[
+        str, typer.Argument(help="A file, a shipped name (`list restorers`), or bicubic-x4.")
+    ],
+    inputs: Annotated[list[str], typer.Argument(metavar="INPUT...", help="Images, folders, globs.")],
+    out: Annotated[Path, typer.Option(help="Folder; or a file, for one input.")],
+    tile: Tile = "auto",
+    precision: Precision = "auto",
+    device: Device = "auto",
+    self_ensemble: Annotated[
+        bool, typer.Option("--self-ensemble", help="Average over eight flips and turns.")
+    ] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing outputs.")] = False,
+    suffix: Annotated[str, typer.Option(help="Added to every output's name.")] = "",
+    format_: Annotated[str, typer.Option("--format", help="png, jpg, webp, tif or keep.")] = "keep",
+    max_pixels: Annotated[int, typer.Option(help="Refuse larger images by their header.")] = 512_000_000,
+    shard: Annotated[str, typer.Option(help="i/n: the i-th of n shares of the files, from 0.")] = "",
+    quiet: Quiet = False,
+    json: Json = False,
+) -> None:
+    """Restore images, folders or globs; existing outputs are kept, one unreadable file stops nothing."""
+    from restoration.apply import apply as run
+    from restoration.printing import applied
+    from restoration.weights import load
+
+    how = _inference(tile, precision, self_ensemble, device)
+    report = run(
+        load(restorer), inputs, out, **vars(how), overwrite=overwrite, suffix=suffix, format=format_,
+        max_pixels=max_pixels, shard=_shard(shard), on_file=_file_counter(quiet or json),
+    )  # fmt: skip
+    applied(report, quiet, json)
+    raise typer.Exit(report.exit_code)
+
+
+@app.command()
+def benchmark(
+    arguments: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="PROTOCOL[,PROTOCOL] RESTORER...", help="See `list protocols`."),
+    ] = None,
+    pairs: Annotated[
+        tuple[Path, Path] | None, typer.Option("--pairs", metavar="RESTORED CLEAN", help="Score two folders.")
+    ] = None,
+    table: Annotated[
+        bool, typer.Option("--table", help="Write the committed results into README.md.")
+    ] = False,
+    metrics: Annotated[str, typer.Option(help="Comma-separated; the protocol's own by default.")] = "",
+    compare: Annotated[str | None, typer.Option(help="The restorer that others are compared with.")] = None,
+    set_: Set = None,
+    data: DataRoot = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for result.json, table.md and report.html.")
+    ] = None,
+    save_images: Annotated[
+        bool, typer.Option("--save-images", help="Keep every restored image, as PNG.")
+    ] = False,
+    tile: Tile = "auto",
+    precision: Precision = "fp32",
+    self_ensemble: Annotated[
+        bool, typer.Option("--self-ensemble", help="Average over eight flips and turns.")
+    ] = False,
+    device: Device = "auto",
+    quiet: Quiet = False,
+    json: Json = False,
+) -> None:
+    """Score restorers by protocols, or two folders of images, and write a page to look at."""
+    _use_data_root(data)
+    from restoration.benchmarks import command
+
+    wanted = [name.strip() for name in metrics.split(",") if name.strip()]
+    if table:
+        command.fill_readme(Path("README.md"))
+        return
+    if save_images and out is None:
+        raise typer.BadParameter("--save-images needs --out")
+    if pairs:
+        result, gallery = command.scored_pairs(*pairs, wanted, set_ or [])
+    else:
+        how = _inference(tile, precision, self_ensemble, device)
+        images = out if save_images else None
+        result, gallery = command.scored(
+            arguments or [], set_ or [], wanted, compare, how, images, quiet or json
+        )
+    command.show(result, gallery, out, quiet, json)
+
+
+@app.command(name="list")
+def list_(
+    family: Annotated[
+        str | None, typer.Argument(help="networks, terms, degradations, protocols, restorers, …")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """List what there is, one line each."""
+    from restoration import listing
+    from restoration.printing import columns, dump
+
+    others = _file_families()
+    if family is None:
+        names = {name: "" for name in [*listing.TABLES, *others]}
+        typer.echo("restoration list FAMILY, one of:\n" + columns(names))
+        return
+    lines = listing.listing(family, others)
+    typer.echo(dump(lines) if json else columns(lines))
+
+
+@app.command()
+def show(
+    name: Annotated[str, typer.Argument(help="A network, term, experiment, protocol, restorer, …")],
+) -> None:
+    """Show all there is to know of one part: its keys, defaults, units and source."""
+    from restoration import listing
+    from restoration.config import nearest
+    from restoration.errors import RequestError
+
+    texts = listing.part_texts(name)
+    others = _file_families()
+    describe = {
+        "experiments": listing.text_of,
+        "protocols": _protocol_text,
+        "restorers": _restorer_text,
+        "architectures": listing.architecture_text,
+    }
+    texts += [describe[family](name) for family in describe if not texts and name in others[family]()]
+    texts += (
+        [f"metric {name}\n\n{others['metrics']()[name]}"] if not texts and name in others["metrics"]() else []
+    )
+    if not texts:
+        names = [n for load in others.values() for n in load()] + [
+            n for _, t in listing.TABLES.values() for n in t()
+        ]
+        raise RequestError(f"show: unknown name '{name}'{nearest(name, names)}")
+    typer.echo("\n\n".join(texts))
+
+
+@app.command()
+def weights(
+    action: Annotated[str, typer.Argument(help="list, fetch NAME or verify [NAME].")] = "list",
+    name: Annotated[str | None, typer.Argument(help="A name of `weights list`.")] = None,
+) -> None:
+    """List, fetch or verify the published weights that some losses and metrics need."""
+    from restoration import catalogue
+    from restoration.errors import RequestError
+    from restoration.printing import columns
+
+    if action == "list":
+        typer.echo(columns(catalogue.lines()))
+    elif action == "fetch" and name:
+        typer.echo(catalogue.fetch(name))
+    elif action == "verify":
+        for entry in [name] if name else [n for n in catalogue.CATALOGUE if catalogue.find(n)]:
+            typer.echo(f"{entry}: {catalogue.require(entry)} is as published")
+    else:
+        raise RequestError(f"weights {action}: expected list, fetch NAME or verify [NAME]")
+
+
+@app.command()
+def doctor() -> None:
+    """Check this installation: versions, devices, known values, weights found."""
+    from restoration.doctor import findings
+
+    fine = True
+    for what, found, good in findings():
+        typer.echo(f"{'ok ' if good else 'BAD'}  {what:<13} {found}")
+        fine &= good
+    raise typer.Exit(0 if fine else 1)
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for everything the demonstration makes.")] = Path("demo"),
+    device: Device = "auto",
+) -> None:
+    """Train, apply and benchmark on shipped photographs, in about two minutes."""
+    from restoration.demo import run
+
+    run(out, _device(device))
+
+
+def _file_families() -> "dict[str, Callable[[], dict[str, str]]]":  # noqa: F821
+    """Return the families that lie in files or in packages above this one."""
+    from restoration import catalogue, listing
+
+    return {
+        "architectures": listing.architectures,
+        "experiments": listing.experiments,
+        "metrics": _metrics,
+        "protocols": _protocols,
+        "restorers": _restorers,
+        "weights": catalogue.lines,
+    }
+
+
+def _metrics() -> dict[str, str]:
+    from restoration.benchmarks.metrics import METRICS
+
+    return {name: (metric.__doc__ or "").split("\n")[0] for name, metric in METRICS.items()}
+
+
+def _protocols() -> dict[str, str]:
+    from restoration.benchmarks.protocol import protocol_names
+
+    return {name: _protocol_text(name).split("\n", 1)[0].lstrip("# ") for name in protocol_names()}
+
+
+def _protocol_text(name: str) -> str:
+    from importlib.resources import files
+
+    return files("restoration.benchmarks").joinpath("protocols", f"{name}.toml").read_text(encoding="utf-8")
+
+
+def _restorers() -> dict[str, str]:
+    from restoration.weights import available
+
+    return available()
+
+
+def _restorer_text(name: str) -> str:
+    from restoration.weights import shipped
+
+    path = shipped().get(name)
+    return path.with_suffix(".md").read_text(encoding="utf-8") if path else f"{name}\n\n{_restorers()[name]}"
+
+
+def _fail(message: str, code: int) -> int:
+    first, *rest = message.splitlines() or [""]
+    print(
+        "\n".join([f"restoration: {first}", *(f"             {line.strip()}" for line in rest)]),
+        file=sys.stderr,
+    )
+    return code
+
+
+def _use_data_root(folder: Path | None) -> None:
+    """Let ``--data`` hold for this process and those it starts."""
+    if folder is not None:
+        os.environ["RESTORATION_DATA"] = str(folder.expanduser())
+
+
+def _inference(tile: str, precision: str, ensemble: bool, device: str) -> "Inference":  # noqa: F821
+    from restoration.apply import Inference
+    from restoration.config import nearest
+    from restoration.errors import RequestError
+
+    precisions = ("auto", "fp32", "bf16")
+    if precision not in precisions:
+        raise RequestError(
+            f"--precision {precision}: expected auto, fp32 or bf16{nearest(precision, precisions)}"
+        )
+    if tile not in ("auto", "off") and not (tile.isdigit() and int(tile)):
+        raise RequestError(f"--tile {tile}: expected auto, off or a number of pixels")
+    return Inference(int(tile) if tile.isdigit() else tile, precision, ensemble, _device(device))
+
+
+def _shard(text: str) -> tuple[int, int]:
+    """Return (which, of how many): as asked, else this rank's share under torchrun."""
+    from restoration import distributed
+    from restoration.errors import RequestError
+
+    if not text:
+        return distributed.rank(), distributed.world()
+    which, _, total = text.partition("/")
+    if not (which.isdigit() and total.isdigit() and int(which) < int(total)):
+        raise RequestError(f"--shard {text}: expected i/n with i from 0 to n-1")
+    return int(which), int(total)
+
+
+def _file_counter(quiet: bool) -> "Callable[[Path, str], None]":  # noqa: F821
+    """Return what is called with each finished file: prints a line for it."""
+
+    def note(path: Path, status: str) -> None:
+        if not quiet and status != "failed":
+            print(f"{status}  {path}", file=sys.stderr)
+
+    return note
+
+
+def _device(name: str) -> "torch.device":  # noqa: F821
+    import torch
+
+    from restoration import distributed
+    from restoration.errors import RequestError
+
+    try:
+        return distributed.device(name)
+    except RuntimeError:
+        raise RequestError(
+            f"--device {name}: unknown device; expected auto, cpu, cuda, cuda:N or mps"
+        ) from None
+    finally:
+        del torch
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,203 @@
+"""Training pairs: ``batch(step, rank, world)`` is a pure function of the seed."""
+
+import os
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, UnidentifiedImageError
+from torch import Tensor
+
+from restoration.degradations import Degradation
+from restoration.degradations.draws import Key, generator
+from restoration.errors import ConfigError, ImageError
+from restoration.image import find_images, read_samples, to_float
+from restoration.method import Batch
+
+SHIPPED = "photos"  # the folder of photographs that comes with the package
+
+
+def data_root() -> Path:
+    """Return ``RESTORATION_DATA``, else the user's data folder."""
+    if os.environ.get("RESTORATION_DATA"):
+        return Path(os.environ["RESTORATION_DATA"]).expanduser()
+    shared = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+    return Path(shared) / "restoration"
+
+
+def training_images(sources: str | Sequence[str], crop: int) -> list[Path]:
+    """Return the image files of folders and files, in order; a relative name may also be one of the data root.
+
+    Every file's header is read, so that a file that is no image or smaller than the crop is refused before the run.
+    """
+    sources = [sources] if isinstance(sources, str) else list(sources)
+    paths = [path for source in sources for path in _expand(source)]
+    for path in paths:
+        width, height = _header_size(path)
+        if min(width, height) < crop:
+            raise ConfigError(f"{path}: {width}x{height} pixels, smaller than data.crop = {crop}")
+    return paths
+
+
+@dataclass(frozen=True)
+class Photographs:
+    """Decoded images of a list of files; each is decoded once, as long as ``budget`` bytes last."""
+
+    paths: tuple[Path, ...]
+    budget: int
+    _cache: dict[int, np.ndarray] = field(default_factory=dict, repr=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    _spent: list[int] = field(default_factory=lambda: [0], repr=False)
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def samples(self, index: int) -> np.ndarray:
+        """Return image ``index`` as stored, (H, W, C) of uint8 or uint16."""
+        if index in self._cache:
+            return self._cache[index]
+        samples = read_samples(self.paths[index])
+        with self._lock:
+            if index not in self._cache and self._spent[0] + samples.nbytes <= self.budget:
+                self._spent[0] += samples.nbytes
+                self._cache[index] = samples
+        return samples
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Random crops of photographs and their degraded versions; sizes are pixels."""
+
+    photographs: Photographs
+    degradation: Degradation
+    crop: int
+    batch_size: int
+    seed: int
+    augment: bool = True
+    grey: bool = False
+
+    def __post_init__(self) -> None:
+        if self.crop % self.degradation.scale:
+            raise ConfigError(
+                f"data.crop = {self.crop}: expected a multiple of the scale {self.degradation.scale}"
+            )
+
+    def batch(self, step: int, rank: int = 0, world: int = 1) -> Batch:
+        """Return this rank's share of the batch of ``step``, counted from 0."""
+        share = self.batch_size // world
+        first = step * self.batch_size + rank * share
+        return self.of_keys([(self.seed, sample) for sample in range(first, first + share)])
+
+    def of_keys(self, keys: Sequence[Key]) -> Batch:
+        """Return the pairs of the given (seed, sample) keys."""
+        clean = torch.cat([self._crop(key) for key in keys])
+        degraded = self.degradation(clean, keys)
+        return Batch(
+            degraded.image,
+            clean,
+            mask=degraded.mask,
+            layers=degraded.layers,
+            keys=tuple((s, i) for s, i in keys),
+        )
+
+    def names(self, keys: Sequence[Key]) -> list[str]:
+        """Return the files that the given keys draw from."""
+        return [str(self.photographs.paths[self._index(key)]) for key in keys]
+
+    def _index(self, key: Key) -> int:
+        """Return the photograph of a sample: every epoch is a permutation of all of them."""
+        seed, sample = key
+        epoch, place = divmod(sample, len(self.photographs))
+        return int(_permutation(seed, epoch, len(self.photographs))[place])
+
+    def _crop(self, key: Key) -> Tensor:
+        samples = self.photographs.samples(self._index(key))
+        rng = generator(key, "crop")
+        top, left = (int(rng.integers(n - self.crop + 1)) for n in samples.shape[:2])
+        window = samples[top : top + self.crop, left : left + self.crop]
+        image = (
+            to_float(window).expand(-1, 1 if self.grey else 3, -1, -1)
+            if window.shape[2] == 1
+            else to_float(window)
+        )
+        if self.grey and image.shape[1] == 3:
+            image = _luminance(image)
+        return _turned(image, int(rng.integers(8))) if self.augment else image
+
+
+def prefetch(
+    make: Callable[[int], Batch], steps: range, workers: int, ahead: int
+) -> Iterator[tuple[int, Batch]]:
+    """Yield (step, batch) in order while ``workers`` threads make the next ``ahead`` batches.
+
+    Threads, not processes: decoding and tensor work release the interpreter lock, one cache serves all, and nothing
+    has to survive pickling.
+    """
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="data")
+    waiting: list[tuple[int, Future[Batch]]] = []
+    try:
+        for step in steps:
+            waiting.append((step, pool.submit(make, step)))
+            if len(waiting) > ahead:
+                first, future = waiting.pop(0)
+                yield first, future.result()
+        for step, future in waiting:
+            yield step, future.result()
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+_PERMUTATIONS: dict[tuple[int, int, int], np.ndarray] = {}
+
+
+def _permutation(seed: int, epoch: int, length: int) -> np.ndarray:
+    known = (seed, epoch, length)
+    if known not in _PERMUTATIONS:
+        if len(_PERMUTATIONS) > 8:
+            _PERMUTATIONS.clear()
+        _PERMUTATIONS[known] = generator((seed, epoch), "order").permutation(length)
+    return _PERMUTATIONS[known]
+
+
+def _turned(image: Tensor, which: int) -> Tensor:
+    """Return one of the eight flips and quarter turns of a square image."""
+    image = image.flip(-1) if which & 1 else image
+    image = image.flip(-2) if which & 2 else image
+    return image.transpose(-1, -2) if which & 4 else image
+
+
+def _luminance(image: Tensor) -> Tensor:
+    """Return grey in [0, 1] by MATLAB's rgb2gray weights (BT.601)."""
+    weights = image.new_tensor([0.298936021293775, 0.587043074451121, 0.114020904255103])
+    return (image * weights.view(1, 3, 1, 1)).sum(1, keepdim=True)
+
+
+def _expand(source: str) -> list[Path]:
+    package = Path(str(files("restoration")))
+    places = [Path(source).expanduser(), data_root() / source]
+    places += [package / source] if source.split("/")[0] == SHIPPED else []
+    path = next((place for place in places if place.exists()), None)
+    if path is None:
+        tried = "" if places[0].is_absolute() else f" (nor {places[1]})"
+        raise ConfigError(f'data.images = "{source}": no such folder or file{tried}')
+    if path.is_file():
+        return [path]
+    found = find_images(path)
+    if not found:
+        raise ConfigError(f'data.images = "{source}": no images in this folder')
+    return found
+
+
+def _header_size(path: Path) -> tuple[int, int]:
+    limit = Image.MAX_IMAGE_PIXELS
+    try:
+        with Image.open(path) as image:
+            return image.size
+    except (OSError, UnidentifiedImageError, Image.DecompressionBombError):
+        read_samples(path)  # says in its own words what is wrong with the file
+        raise ImageError(f"{path}: not a readable image (limit {limit} pixels)") from None

@@ -1,0 +1,129 @@
+"""What exists, one line each; and one part in full: keys, defaults, units, source."""
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from restoration import experiment
+from restoration.config import REQUIRED, Spec, keywords, nearest
+from restoration.errors import RequestError
+
+Lines = dict[str, str]
+Table = Mapping[str, Any]
+
+
+def networks() -> Table:
+    """Return the networks by name."""
+    from restoration.networks import NETWORKS
+
+    return NETWORKS
+
+
+def terms() -> Table:
+    """Return the terms of a loss stack by name."""
+    from restoration.losses import TERMS
+
+    return TERMS
+
+
+def losses() -> Table:
+    """Return the losses of a pair of images by name."""
+    from restoration.losses import LOSSES
+
+    return LOSSES
+
+
+def degradations() -> Table:
+    """Return the degradations by name."""
+    from restoration.degradations import DEGRADATIONS
+
+    return DEGRADATIONS
+
+
+def methods() -> Table:
+    """Return the training methods by name."""
+    from restoration.methods import METHODS
+
+    return METHODS
+
+
+def optimizers() -> Table:
+    """Return the optimisers by name."""
+    from restoration.optimizers import OPTIMIZERS
+
+    return OPTIMIZERS
+
+
+TABLES: dict[str, tuple[str, Callable[[], Table]]] = {
+    "networks": ("network", networks),
+    "terms": ("term", terms),
+    "losses": ("loss", losses),
+    "degradations": ("degradation", degradations),
+    "methods": ("method", methods),
+    "optimizers": ("optimiser", optimizers),
+}
+
+
+def listing(family: str, others: Mapping[str, Callable[[], Lines]]) -> Lines:
+    """Return name → one line for a family such as ``"networks"``; ``others`` list what lies in files."""
+    if family in others:
+        return others[family]()
+    if family not in TABLES:
+        raise RequestError(f"list: unknown family '{family}'{nearest(family, [*TABLES, *others])}")
+    table = TABLES[family][1]()
+    return {name: inspect.cleandoc(part.__doc__ or "").split("\n")[0] for name, part in table.items()}
+
+
+def experiments() -> Lines:
+    """Return the shipped experiments with their files' first lines."""
+    return {name: text_of(name).split("\n", 1)[0].lstrip("# ") for name in experiment.shipped()}
+
+
+def architectures() -> Lines:
+    """Return every architecture of spandrel's, and which of them only run from a checkpoint."""
+    from restoration.networks.spandrel import APPLY_ONLY
+    from restoration.networks.spandrel import architectures as trainable
+
+    lines = {name: f'{{ name = "spandrel", architecture = "{name}", … }}' for name in trainable()}
+    return dict(sorted((lines | {name: f"apply only: {why}" for name, why in APPLY_ONLY.items()}).items()))
+
+
+def text_of(name: str) -> str:
+    """Return the file of a shipped experiment."""
+    return experiment.find(name).read_text(encoding="utf-8")
+
+
+def part_texts(name: str) -> list[str]:
+    """Return what there is to know of every part of that name: its docstring and its keys."""
+    found = {noun: load()[name] for noun, load in TABLES.values() if name in load()}
+    if "term" in found:
+        found.pop("loss", None)  # the same function
+    return [_described(noun, name, part, {"name": name}) for noun, part in found.items()]
+
+
+def architecture_text(name: str) -> str:
+    """Return the keywords of an architecture of spandrel's."""
+    from restoration.networks.spandrel import Spandrel
+
+    return _described("architecture", name, Spandrel, {"name": "spandrel", "architecture": name})
+
+
+def _described(noun: str, name: str, part: Any, spec: Spec) -> str:  # noqa: ANN401
+    try:
+        parameters = keywords(part, spec)
+    except ValueError as error:  # a family of networks behind one name needs to know which
+        return f"{noun} {name}\n\n{inspect.cleandoc(part.__doc__ or '')}\n\n  {error}"
+    keys = [f"  {key}{_default(p)}" for key, p in parameters.items() if key not in ("network", "stack")]
+    if noun == "term":
+        keys.insert(0, "  weight = 1.0  (float)")
+    return "\n".join(
+        [f"{noun} {name}", "", inspect.cleandoc(part.__doc__ or ""), "", *(keys or ["  no keys"])]
+    )
+
+
+def _default(parameter: inspect.Parameter) -> str:
+    annotation = parameter.annotation
+    kind = annotation.__name__ if isinstance(annotation, type) else str(annotation).replace("typing.", "")
+    if parameter.default is REQUIRED:
+        return f"  (required: {kind})"
+    return f" = {parameter.default!r}  ({kind})"

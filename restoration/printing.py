@@ -1,0 +1,38 @@
+"""How lists are printed."""
+
+import json
+import shutil
+import sys
+import textwrap
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from restoration.apply import Report
+
+
+def columns(lines: Mapping[str, str]) -> str:
+    """Return name and text in two columns, the text folded to the terminal's width."""
+    width = max(map(len, lines), default=0) + 2
+    room = max(30, shutil.get_terminal_size((110, 40)).columns - width)
+    rows = []
+    for name, text in lines.items():
+        first, *rest = textwrap.wrap(text, room) or [""]
+        rows += [f"{name:<{width}}{first}".rstrip(), *(" " * width + line for line in rest)]
+    return "\n".join(rows)
+
+
+def dump(lines: Mapping[str, str]) -> str:
+    """Return the same as JSON."""
+    return json.dumps(dict(lines), indent=1, ensure_ascii=False)
+
+
+def applied(report: "Report", quiet: bool, as_json: bool) -> None:
+    """Print what became of the files; failures go to the error stream, one line each."""
+    for line in report.failed.values():
+        print(f"restoration: {line}", file=sys.stderr)
+    counts = {"written": len(report.written), "kept": len(report.kept), "failed": len(report.failed)}
+    if as_json:
+        print(json.dumps(counts | {"files": [str(path) for path in report.written]}))
+    elif not quiet:
+        print(", ".join(f"{count} {what}" for what, count in counts.items() if count) or "nothing to do")

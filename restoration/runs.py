@@ -1,0 +1,229 @@
+"""A run folder: prepared, described before it starts, resumed, exported."""
+
+import math
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from restoration import checkpoint, cost, distributed
+from restoration.config import differences, read_toml
+from restoration.data import Pairs, Photographs, training_images
+from restoration.errors import ConfigError
+from restoration.experiment import FREE, Experiment, build_degradation, build_method, build_optimizers
+from restoration.progress import Progress
+from restoration.toml import dumps
+from restoration.train import Run, Validate, train
+from restoration.weights import Card, save
+
+GIB = 2**30
+
+
+def build_data(experiment: Experiment) -> Pairs:
+    """Return the training pairs of an experiment; every file's header is checked."""
+    data = experiment.data
+    return Pairs(
+        Photographs(tuple(training_images(data.images, data.crop)), budget=int(data.cache * GIB)),
+        degradation=build_degradation(experiment),
+        crop=data.crop,
+        batch_size=experiment.schedule.batch,
+        seed=experiment.seed,
+        augment=data.augment,
+        grey=data.grey,
+    )
+
+
+def run(
+    experiment: Experiment, folder: Path, device: torch.device, validate: Validate | None, quiet: bool
+) -> None:
+    """Train an experiment in its folder, or go on where it stopped, and export the restorer."""
+    prepared = build_run(experiment, folder, device, validate)
+    state = claim(folder, experiment)
+    distributed.barrier()
+    if state == "finished":
+        print(f"{folder} is finished: {folder / 'restorer.safetensors'}")
+        return
+    with Progress(experiment, quiet or distributed.rank() > 0) as progress:
+        prepared.progress = progress
+        progress.note(f"{experiment.name} in {folder}" + (" (resumed)" if state == "resume" else ""))
+        restorer = train(prepared)
+    if distributed.rank() == 0:
+        path = export(prepared, restorer, progress.scores, progress.seconds)
+        if not quiet:
+            print(f"wrote {path}")
+
+
+def dry_run(experiment: Experiment, folder: Path, device: torch.device) -> str:
+    """Return the resolved config and what training it would take; nothing is written."""
+    prepared = build_run(experiment, folder, device)
+    facts = description(prepared)
+    width = max(map(len, facts))
+    lines = [f"{key:<{width}}  {value}" for key, value in facts.items()]
+    return "\n".join([dumps(experiment.resolved()), *lines, f"{'run folder':<{width}}  {folder}"])
+
+
+def build_run(
+    experiment: Experiment,
+    folder: Path,
+    device: torch.device,
+    validate: Validate | None = None,
+) -> Run:
+    """Return the run of an experiment, with everything checked that can be checked before it starts."""
+    _check_ranks(experiment)
+    data = build_data(experiment)
+    method = build_method(experiment)
+    _check_fit(experiment, data, method.restorer())
+    optimizers = build_optimizers(experiment, method.groups())
+    return Run(experiment, method, optimizers, data, folder, device, validate)
+
+
+def claim(folder: Path, experiment: Experiment) -> str:
+    """Make the folder this experiment's own and return ``"new"``, ``"resume"`` or ``"finished"``.
+
+    A folder that holds something else is refused, and so is one of the same experiment with other settings.
+    """
+    config = folder / "config.toml"
+    document = experiment.resolved()
+    if not config.exists():
+        if folder.exists() and any(folder.iterdir()):
+            raise ConfigError(f"{folder}: holds files but no run of ours; choose another --out")
+        if distributed.rank() == 0:
+            folder.mkdir(parents=True, exist_ok=True)
+            config.write_text(
+                f"# {experiment.name}: every setting of this run, defaults filled in\n{dumps(document)}"
+            )
+        return "new"
+    changed = [k for k in differences(document, read_toml(config)) if k not in FREE]
+    if changed:
+        raise ConfigError(
+            f"{folder}: holds a run with other settings: {', '.join(changed)}; choose another --out, or delete it"
+        )
+    saved = checkpoint.every(folder / "checkpoints")
+    done = checkpoint.record_of(saved[-1])["step"] if saved else 0
+    return (
+        "finished"
+        if done >= experiment.schedule.steps and (folder / "restorer.safetensors").exists()
+        else "resume"
+    )
+
+
+def description(run: Run) -> dict[str, str]:
+    """Return what a dry run says beside the resolved config: sizes, costs, data, and what splitting changes."""
+    experiment, data = run.experiment, run.data
+    network, channels = run.template, 1 if experiment.data.grey else 3
+    side = data.crop // data.degradation.scale
+    share = experiment.schedule.batch // distributed.world() // experiment.schedule.micro_batches
+    needed = cost.training_bytes(
+        network, (share, channels, side, side), experiment.schedule.bfloat16, experiment.schedule.average > 0
+    )
+    facts = {
+        "parameters": f"{cost.parameters(network):,}",
+        "multiply-adds": f"{cost.multiply_adds(network, channels, side) / 1e3:.3g} G per megapixel of input",
+        "memory": f"about {needed / GIB:.2g} GiB for a step of {share} images of {side}x{side}",
+        "data": f"{len(data.photographs)} images; {_epochs(run):.3g} epochs",
+        "learns": ", ".join(f"{n} ({cost.parameters(m):,})" for n, m in run.groups.items()),
+        "device": f"{run.device}, {distributed.world()} process{'es' * (distributed.world() > 1)}",
+    }
+    return facts | splitting(run)
+
+
+def splitting(run: Run) -> dict[str, str]:
+    """Return what accumulation and ranks change for networks with batch statistics; nothing for others."""
+    parts, world = run.experiment.schedule.micro_batches, distributed.world()
+    if not getattr(run.template, "batch_statistics", False) or parts * world == 1:
+        return {}
+    images = run.experiment.schedule.batch // (parts * (1 if run.device.type == "cuda" else world))
+    return {
+        "batch norm": f"statistics are those of {images} images, not of the batch of {run.data.batch_size}"
+    }
+
+
+def export(run: Run, restorer: Any, scores: dict[str, float], seconds: float) -> Path:  # noqa: ANN401
+    """Write ``restorer.safetensors`` and ``card.md`` and return the former."""
+    experiment = run.experiment
+    card = Card(
+        name=experiment.name,
+        task=experiment.task,
+        network=experiment.resolved()["network"],
+        scale=run.data.degradation.scale,
+        licence=experiment.licence,
+        training={
+            "experiment": experiment.resolved(),
+            "images": len(run.data.photographs),
+            "seconds": round(seconds),
+            "hardware": f"{run.device}, {torch.get_num_threads()} threads, {distributed.world()} process(es)",
+            "torch": torch.__version__,
+            "command": " ".join(["restoration", *sys.argv[1:]]),
+        },
+        scores=scores,
+    )
+    path = run.folder / "restorer.safetensors"
+    save(path, restorer.cpu(), card)
+    (run.folder / "card.md").write_text(card_text(card, cost.parameters(restorer)))
+    return path
+
+
+def card_text(card: Card, parameters: int) -> str:
+    """Return the card of a restorer as Markdown."""
+    training = card.training
+    experiment = training["experiment"]
+    scores = "\n".join(f"- {name}: {value:.4f}" for name, value in card.scores.items()) or "- none measured"
+    return f"""# {card.name}
+
+{card.task}, scale {card.scale}, network `{card.network["name"]}` with {parameters:,} parameters.
+Licence: {card.licence}.
+
+{experiment.get("notes", "")}
+
+## Training
+
+- data: {training["images"]} images of `{experiment["data"]["images"]}`, degradation \
+`{experiment["data"]["degradation"]["name"]}`
+- {experiment["schedule"]["steps"]:,} steps of {experiment["schedule"]["batch"]} crops of \
+{experiment["data"]["crop"]} pixels, seed {experiment["seed"]}
+- {training["seconds"] / 60:.0f} minutes on {training["hardware"]}, torch {training["torch"]}
+- command: `{training["command"]}`
+
+## Scores
+
+{scores}
+"""
+
+
+def _epochs(run: Run) -> float:
+    return run.experiment.schedule.steps * run.data.batch_size / len(run.data.photographs)
+
+
+def _check_ranks(experiment: Experiment) -> None:
+    schedule, world = experiment.schedule, distributed.world()
+    if schedule.batch % (world * schedule.micro_batches):
+        raise ConfigError(
+            f"schedule.batch = {schedule.batch}: expected a multiple of {world} ranks x "
+            f"{schedule.micro_batches} micro-batches"
+        )
+    muon = [k for k, v in experiment.optimizer.items() if v["name"] == "muon"]
+    if muon and experiment.distributed.strategy == "fully-shard":
+        raise ConfigError(
+            f'optimizer.{muon[0]}: muon needs whole matrices; expected distributed.strategy = "replicate"'
+        )
+
+
+def _check_fit(experiment: Experiment, data: Pairs, network: torch.nn.Module) -> None:
+    """Refuse a network that cannot take the degraded crop or does not give back the clean one's size."""
+    scale, multiple = data.degradation.scale, network.multiple
+    if network.scale != scale:
+        raise ConfigError(
+            f"network: '{experiment.network['name']}' enlarges by {network.scale}, but data.degradation "
+            f"'{experiment.data.degradation['name']}' shrinks by {scale}"
+        )
+    channels = 1 if experiment.data.grey else 3
+    if network.channels != channels:
+        raise ConfigError(
+            f"network: takes {network.channels} channel(s), but data.grey = "
+            f"{str(experiment.data.grey).lower()} gives {channels}"
+        )
+    if (data.crop // scale) % multiple:
+        raise ConfigError(
+            f"data.crop = {data.crop}: expected a multiple of {math.lcm(scale, scale * multiple)} for this network"
+        )

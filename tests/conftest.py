@@ -1,0 +1,18 @@
+"""Fixtures shared by all tests."""
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+torch.set_num_threads(min(2, os.cpu_count() or 1))
+
+
+@pytest.fixture(scope="session")
+def data_root() -> Path:
+    """The folder of benchmark images and official weights; tests that need it skip without it."""
+    root = os.environ.get("RESTORATION_DATA")
+    if not root or not Path(root).is_dir():
+        pytest.skip("RESTORATION_DATA names no folder of benchmark images")
+    return Path(root)
