@@ -1,0 +1,180 @@
+"""What was found: rows with values per image, comparisons, provenance; as JSON and as Markdown."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from itertools import chain, zip_longest
+from pathlib import Path
+from typing import Any
+
+from restoration.benchmarks.intervals import mean_interval, verdict
+from restoration.benchmarks.metrics import METRICS
+from restoration.errors import RequestError
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Row:
+    """One metric of one restorer on one protocol. ``missing`` maps images without a value to the reason."""
+
+    protocol: str
+    restorer: str
+    metric: str
+    convention: str
+    mean: float | None
+    low: float | None
+    high: float | None
+    n: int
+    per_image: Mapping[str, float]
+    seconds: float
+    peak_mib: float
+    missing: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def key(self) -> tuple[str, str, str, str]:
+        """Return what makes a row unique."""
+        return self.protocol, self.restorer, self.metric, self.convention
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The mean difference ``restorer − baseline`` over the images that both have, paired by image."""
+
+    protocol: str
+    restorer: str
+    baseline: str
+    metric: str
+    convention: str
+    difference: float
+    low: float | None
+    high: float | None
+    n: int
+    verdict: str
+
+
+@dataclass(frozen=True)
+class Result:
+    """Rows and comparisons, the command that made them, and everything needed to make them again."""
+
+    command: str
+    provenance: Mapping[str, Any]
+    rows: Sequence[Row]
+    comparisons: Sequence[Comparison] = ()
+    problems: Sequence[str] = ()  # one line per image that could not be scored at all
+
+    def mean(self, metric: str, protocol: str | None = None, restorer: str | None = None) -> float:
+        """Return the mean of the one row that fits."""
+        rows = [
+            r for r in self.rows
+            if r.metric == metric and protocol in (None, r.protocol) and restorer in (None, r.restorer)
+        ]  # fmt: skip
+        if len(rows) != 1:
+            raise ValueError(
+                f"{len(rows)} rows have metric '{metric}', protocol {protocol}, restorer {restorer}"
+            )
+        return math.nan if rows[0].mean is None else rows[0].mean
+
+    def to_json(self) -> str:
+        """Return the document that ``result.json`` holds."""
+        document: dict[str, Any] = {"schema": SCHEMA, "command": self.command, "provenance": self.provenance}
+        document["rows"] = [_without_empty(asdict(row), "missing") for row in self.rows]
+        document["comparisons"] = [asdict(comparison) for comparison in self.comparisons]
+        document["problems"] = list(self.problems)
+        return (
+            json.dumps(_without_empty(document, "comparisons", "problems"), indent=1, ensure_ascii=False)
+            + "\n"
+        )
+
+
+def make_row(
+    protocol: str, restorer: str, metric: str, convention: str, values: Mapping[str, float | str],
+    seconds: float = 0.0, peak_mib: float = 0.0,
+) -> Row:  # fmt: skip
+    """Return a row with mean and interval; ``values`` holds numbers, or reasons in words."""
+    numbers = {name: value for name, value in values.items() if not isinstance(value, str)}
+    missing = {name: value for name, value in values.items() if isinstance(value, str)}
+    mean = math.fsum(numbers.values()) / len(numbers) if numbers else None
+    interval = mean_interval(list(numbers.values()), METRICS[metric]().ceiling)
+    return Row(
+        protocol, restorer, metric, convention, mean, interval.low, interval.high, len(numbers), numbers,
+        round(seconds, 3), round(peak_mib, 1), missing,
+    )  # fmt: skip
+
+
+def compare(rows: Sequence[Row], baseline: str | None = None) -> list[Comparison]:
+    """Return every restorer against the baseline (by default the first), per protocol, metric and convention."""
+    names = list(dict.fromkeys(row.restorer for row in rows))
+    against = baseline or (names[0] if names else "")
+    references = {(r.protocol, r.metric, r.convention): r for r in rows if r.restorer == against}
+    found = []
+    for row in rows:
+        reference = references.get((row.protocol, row.metric, row.convention))
+        if reference is not None and row.restorer != against:
+            found += _compared(row, reference)
+    return found
+
+
+def merge(parts: Sequence[Result], baseline: str | None = None) -> Result:
+    """Return the result of all ranks' parts, as one process would have found it; times add, memory is the largest."""
+    grouped: dict[tuple[str, str, str, str], list[Row]] = {}
+    for row in chain.from_iterable(part.rows for part in parts):
+        grouped.setdefault(row.key, []).append(row)
+    images: dict[str, dict[str, Any]] = {}
+    for protocol in parts[0].provenance["images"]:
+        images[protocol] = _interleaved([part.provenance["images"][protocol] for part in parts])
+    rows = [_joined(group, list(images[group[0].protocol])) for group in grouped.values()]
+    problems = list(chain.from_iterable(part.problems for part in parts))
+    provenance = {**parts[0].provenance, "images": images}
+    return Result(parts[0].command, provenance, rows, compare(rows, baseline), problems)
+
+
+def read_result(path: Path) -> Result | None:
+    """Return the result in a JSON file, or None where the file holds something else."""
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RequestError(f"{path}: not readable as JSON: {error}") from None
+    if not isinstance(document, dict) or document.get("schema") != SCHEMA or "rows" not in document:
+        return None
+    rows = [Row(**row) for row in document["rows"]]
+    comparisons = [Comparison(**c) for c in document.get("comparisons", [])]
+    return Result(
+        document["command"], document["provenance"], rows, comparisons, document.get("problems", [])
+    )
+
+
+def _compared(row: Row, reference: Row) -> list[Comparison]:
+    shared = [name for name in row.per_image if name in reference.per_image]
+    if not shared:
+        return []
+    differences = [row.per_image[name] - reference.per_image[name] for name in shared]
+    interval, n = mean_interval(differences), len(shared)
+    return [
+        Comparison(
+            row.protocol, row.restorer, reference.restorer, row.metric, row.convention,
+            math.fsum(differences) / n, interval.low, interval.high, n, verdict(interval, n),
+        )
+    ]  # fmt: skip
+
+
+def _joined(parts: Sequence[Row], order: Sequence[str]) -> Row:
+    """Return one row of several ranks' parts, images in the order of the protocol."""
+    values: dict[str, float | str] = {}
+    for part in parts:
+        values |= {**part.per_image, **part.missing}
+    return make_row(
+        *parts[0].key, {name: values[name] for name in order if name in values},
+        seconds=sum(part.seconds for part in parts), peak_mib=max(part.peak_mib for part in parts),
+    )  # fmt: skip
+
+
+def _interleaved(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return images in the order of the protocol: rank r holds number r, r + world, r + 2·world …"""
+    turns = chain.from_iterable(zip_longest(*(part.items() for part in parts)))
+    return dict(item for item in turns if item is not None)
+
+
+def _without_empty(document: dict[str, Any], *keys: str) -> dict[str, Any]:
+    return {key: value for key, value in document.items() if value or key not in keys}

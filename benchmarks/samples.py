@@ -1,0 +1,93 @@
+"""One image of a protocol in memory: clean and degraded as the convention wants them, loaded ahead of use."""
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from torch import Tensor
+
+from restoration.benchmarks.datasets import Case, pixels_sha256
+from restoration.benchmarks.protocol import Protocol
+from restoration.errors import ImageError
+from restoration.image import quantise, read_samples, rgb, to_float
+from restoration.losses.colour import luma
+
+# MATLAB's rgb2gray: the first row of the inverse of its NTSC matrix
+GREY = np.array([0.298936021293775, 0.587043074451121, 0.114020904255103])
+T = TypeVar("T")
+U = TypeVar("U")
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A clean and a degraded image, with hashes of their files and of the clean pixels."""
+
+    name: str
+    position: int  # in the protocol, from 0
+    total: int
+    clean: Tensor
+    degraded: Tensor
+    sha256: str
+    pixels_sha256: str
+    degraded_sha256: str | None = None
+
+
+def load_sample(protocol: Protocol, case: Case, position: int = 0, total: int = 1) -> Sample:
+    """Return one image of a protocol, degraded; the draws of a degradation depend on nothing but the protocol."""
+    samples = read_samples(case.clean)
+    clean = cropped(in_colour(samples, protocol.colour), protocol.scale)
+    given = None if case.degraded is None else in_colour(read_samples(case.degraded), protocol.colour)
+    degraded = protocol.source.degrade(clean, given, protocol.scale)
+    if tuple(n * protocol.scale for n in degraded.shape[-2:]) != tuple(clean.shape[-2:]):
+        raise ImageError(
+            f"{case.degraded}: {_size(degraded)} pixels; "
+            f"expected 1/{protocol.scale} of the {_size(clean)} of {case.clean}"
+        )
+    hashes = [None if path is None else file_sha256(path) for path in (case.clean, case.degraded)]
+    return Sample(
+        case.name, position, total, clean, degraded, hashes[0] or "", pixels_sha256(samples), hashes[1]
+    )
+
+
+def in_colour(samples: np.ndarray, colour: str) -> Tensor:
+    """Return samples (H, W, C) as an image in the colour that a protocol's restorers see."""
+    if colour == "rgb":
+        return rgb(to_float(samples))
+    if samples.shape[2] == 1:
+        return to_float(samples)
+    if colour == "grey":
+        grey = np.floor(samples @ GREY + 0.5).astype(samples.dtype)
+        return to_float(grey[..., None])
+    return quantise(luma(to_float(samples).double())).float()
+
+
+def cropped(image: Tensor, scale: int) -> Tensor:
+    """Return the image cut at the bottom and right to a multiple of ``scale``."""
+    height, width = (n - n % scale for n in image.shape[-2:])
+    return image[..., :height, :width]
+
+
+def file_sha256(path: Path) -> str:
+    """Return the sha256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def loaded_ahead(load: Callable[[T], U], items: Sequence[T]) -> Iterator[U]:
+    """Yield ``load(item)`` in order; the next one is loaded in another thread while the caller works."""
+    with ThreadPoolExecutor(1, thread_name_prefix="images") as pool:
+        waiting = None
+        for item in items:
+            ready, waiting = waiting, pool.submit(load, item)
+            if ready is not None:
+                yield ready.result()
+        if waiting is not None:
+            yield waiting.result()
+
+
+def _size(image: Tensor) -> str:
+    return f"{image.shape[-1]}x{image.shape[-2]}"

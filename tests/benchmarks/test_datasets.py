@@ -1,0 +1,180 @@
+"""Where images lie: names are matched, pixels decide, and what is missing is named file by file."""
+
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from restoration.benchmarks.datasets import cases, identity, manifest, partners_of, pixels_sha256
+from restoration.benchmarks.protocol import load_protocol, protocol_names
+from restoration.errors import RequestError
+from restoration.image import read_samples
+
+
+def picture(path: Path, size=(12, 8), seed=0, mode="RGB") -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    shape = (size[1], size[0], 3) if mode == "RGB" else (size[1], size[0])
+    samples = np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
+    Image.fromarray(samples).save(path)
+    return path
+
+
+def own_protocol(folder: Path, body: str):
+    path = folder / "own.toml"
+    path.write_text(f'name = "own"\ntask = "super-resolution"\nscale = 4\n{body}\n')
+    return load_protocol(path)
+
+
+def refusal(protocol, root) -> str:
+    with pytest.raises(RequestError) as caught:
+        cases(protocol, root)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "clean, degraded",
+    [
+        ("baby.png", "babyx4.png"),
+        ("baby.png", "baby.bmp"),
+        ("baby_GT.bmp", "baby_LR.png"),
+        ("Baby.png", "babyX4.png"),
+        ("img_001_SRF_4_HR.png", "img_001_SRF_4_LR.png"),
+        ("0801.png", "0801x4.png"),
+        ("photo-hr.png", "photo_bicubic_x4.png"),
+        ("x4.png", "x4x4.png"),
+    ],
+)
+def test_files_pair_by_name_whatever_marks_the_degraded_one(clean, degraded):
+    ours, theirs = Path("a", clean), Path("b", degraded)
+    other, partner = Path("a/zebra.png"), Path("b/zebrax4.png")
+    assert partners_of([ours, other], [partner, theirs]) == {ours: theirs, other: partner}
+
+
+def test_a_name_that_several_files_share_pairs_with_none():
+    assert partners_of([Path("a/cat.png")], [Path("b/catx2.png"), Path("b/catx4.png")]) == {}
+
+
+def test_an_exact_name_wins_over_one_with_a_mark():
+    partners = partners_of([Path("a/catx2.png"), Path("a/cat.png")], [Path("b/cat.png"), Path("b/catx2.png")])
+    assert partners == {Path("a/catx2.png"): Path("b/catx2.png"), Path("a/cat.png"): Path("b/cat.png")}
+
+
+def test_own_folders_pair_and_keep_their_order(tmp_path):
+    for name in ("a", "b"):
+        picture(tmp_path / "sharp" / f"{name}.png")
+        picture(tmp_path / "small" / f"{name}x4.png", (3, 2))
+    protocol = own_protocol(tmp_path, 'clean = ["sharp"]\ndegraded = { name = "files", folder = "small" }')
+    found = cases(protocol, tmp_path)
+    assert [(c.name, c.clean.name, c.degraded.name) for c in found] == [
+        ("a.png", "a.png", "ax4.png"),
+        ("b.png", "b.png", "bx4.png"),
+    ]
+
+
+def test_a_missing_partner_is_named(tmp_path):
+    picture(tmp_path / "sharp/a.png")
+    picture(tmp_path / "sharp/b.png")
+    picture(tmp_path / "small/ax4.png")
+    protocol = own_protocol(tmp_path, 'clean = ["sharp"]\ndegraded = { name = "files", folder = "small" }')
+    assert refusal(protocol, tmp_path) == f"own: no degraded image in {tmp_path}/small for b.png"
+
+
+def test_a_missing_or_empty_folder_is_named(tmp_path):
+    protocol = own_protocol(tmp_path, 'clean = ["sharp"]\ndegraded = { name = "bicubic" }')
+    assert refusal(protocol, tmp_path) == f"own: no such folder: {tmp_path}/sharp"
+    (tmp_path / "sharp").mkdir()
+    assert refusal(protocol, tmp_path) == f"own: no images in {tmp_path}/sharp"
+
+
+def test_a_known_data_set_that_is_not_here_is_named_file_by_file_with_its_source_and_the_option(tmp_path):
+    said = refusal(load_protocol("set5-x4"), tmp_path).split("\n")
+    assert said == [
+        f"set5-x4: 0 of 5 images are in {tmp_path}; missing: set5/HR/baby.png, set5/HR/bird.png, "
+        "set5/HR/butterfly.png, set5/HR/head.png, set5/HR/woman.png",
+        "get: https://github.com/zhaohengyuan1/PAN (datasets/Set5/HR)    or copy them there    "
+        "or name another data root with --data or RESTORATION_DATA",
+    ]
+
+
+def test_only_the_files_that_are_missing_are_named(tmp_path):
+    for name in ("baby.bmp", "bird_HR.png", "butterfly.png", "woman.png"):
+        picture(tmp_path / "set5/HR" / name)
+    said = refusal(load_protocol("set5-x4"), tmp_path).split("\n")[0]
+    assert said == f"set5-x4: 4 of 5 images are in {tmp_path}; missing: set5/HR/head.png"
+
+
+def test_long_lists_are_cut_with_the_number_left_out(tmp_path):
+    said = refusal(load_protocol("urban100-x4"), tmp_path).split("\n")[0]
+    assert said.endswith("urban100/HR/img_024.png and 76 more")
+
+
+def test_single_files_that_are_missing_are_named_and_found_in_another_encoding(tmp_path):
+    said = refusal(load_protocol("grey16-25"), tmp_path).split("\n")
+    assert said[0] == f"grey16-25: missing in {tmp_path}: kodak5/kodim01.png"
+    picture(tmp_path / "kodak5/kodim01.bmp")
+    assert refusal(load_protocol("grey16-25"), tmp_path).split("\n")[0].endswith(": kodak5/kodim02.png")
+
+
+def test_every_shipped_protocol_whose_data_is_not_here_says_where_to_get_it(tmp_path):
+    for name in protocol_names():
+        if not name.startswith("photos"):
+            said = refusal(load_protocol(name), tmp_path).split("\n")
+            assert len(said) == 2 and "https://" in said[1], name
+
+
+def test_other_names_are_used_all_the_same_as_long_as_the_number_fits(tmp_path):
+    for i in range(5):
+        picture(tmp_path / "set5/HR" / f"image{i}.png", seed=i)
+        picture(tmp_path / "set5/LR_bicubic_x4" / f"image{i}x4.png", (3, 2))
+    assert len(cases(load_protocol("set5-x4"), tmp_path)) == 5
+
+
+def test_the_shipped_photographs_need_no_data_root_and_are_those_of_the_manifest(tmp_path):
+    protocol = load_protocol("photos-x4")
+    found = cases(protocol, tmp_path / "nowhere")
+    assert found[0].name == "photos/astronaut.png" and len(found) == 6
+    pixels = {case.name: pixels_sha256(read_samples(case.clean)) for case in found}
+    assert identity(protocol, pixels) == "all 6 images are those of the manifest"
+
+
+def test_every_shipped_photograph_has_a_line_in_the_manifest_and_in_the_attribution():
+    folder = Path(str(files("restoration"))) / "photos"
+    photographs = {path.name for path in folder.iterdir() if path.name != "ATTRIBUTION.md"}
+    assert {f"photos/{name}" for name in photographs} == set(manifest("photos"))
+    attribution = (folder / "ATTRIBUTION.md").read_text()
+    assert all(f"| {name} |" in attribution for name in photographs)
+    assert sum(path.stat().st_size for path in folder.iterdir()) < 3e6
+
+
+def test_pixels_decide_not_names_or_encodings(tmp_path):
+    first = picture(tmp_path / "a.png", seed=1)
+    again = tmp_path / "renamed.bmp"
+    Image.open(first).save(again)
+    assert pixels_sha256(read_samples(first)) == pixels_sha256(read_samples(again))
+    other = picture(tmp_path / "b.png", seed=2)
+    assert pixels_sha256(read_samples(first)) != pixels_sha256(read_samples(other))
+
+
+def test_a_copy_that_differs_is_named_in_words():
+    protocol = load_protocol("set5-x4")
+    known = {
+        name.rpartition("/")[2]: r.pixels_sha256 for name, r in manifest("set5").items() if "/HR/" in name
+    }
+    assert identity(protocol, known) == "all 5 images are those of the manifest"
+    changed = known | {"baby.png": "0"}
+    assert identity(protocol, changed) == "1 of 5 images are not those of the manifest: baby.png"
+    assert identity(load_protocol("set12-grey-25"), {"01.png": "0"}) == (
+        "not verified: the manifest knows names and sources of these 12 images, no hashes"
+    )
+
+
+def test_the_data_here_is_that_of_the_manifests(data_root):
+    import hashlib
+
+    for name in ("set5", "set14", "kodak5", "bsds500"):
+        for file, record in manifest(name).items():
+            path = data_root / file
+            if path.is_file():
+                assert hashlib.sha256(path.read_bytes()).hexdigest() == record.sha256, file

@@ -1,0 +1,73 @@
+"""Scoring files that somebody else restored."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from restoration.benchmarks.pairs import score_pairs
+from restoration.errors import ConfigError, RequestError
+
+
+def write(path, samples):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(samples).save(path)
+
+
+@pytest.fixture
+def folders(tmp_path):
+    rng = np.random.default_rng(0)
+    for name in ("a", "b"):
+        clean = rng.integers(10, 240, (40, 36, 3), dtype=np.uint8)
+        write(tmp_path / "clean" / f"{name}.png", clean)
+        write(tmp_path / "restored" / f"{name}_SR.png", clean + np.uint8(5))
+    return tmp_path / "restored", tmp_path / "clean"
+
+
+def refusal(*arguments):
+    with pytest.raises(RequestError) as caught:
+        score_pairs(*arguments)
+    return str(caught.value)
+
+
+def test_a_constant_error_of_five_steps_has_the_psnr_of_the_closed_form(folders):
+    (row,) = score_pairs(*folders, ["psnr-rgb"]).rows
+    assert row.per_image == pytest.approx({"a.png": 20 * np.log10(51), "b.png": 20 * np.log10(51)}, abs=1e-5)
+    assert (row.protocol, row.restorer, row.convention) == ("pairs", "restored", "rgb,border=0,uint8-output")
+
+
+def test_settings_shape_the_convention(folders):
+    (row,) = score_pairs(*folders, ["psnr-y"], ["border=4", "luma=uint8"]).rows
+    assert row.convention == "y-uint8,border=4,uint8-output"
+
+
+def test_missing_partners_on_either_side_are_named_before_anything_starts(folders):
+    restored, clean = folders
+    (restored / "b_SR.png").unlink()
+    write(restored / "c.png", np.zeros((4, 4, 3), np.uint8))
+    assert (
+        refusal(restored, clean)
+        == f"--pairs: no partner of the same name for {clean}/b.png, {restored}/c.png"
+    )
+
+
+def test_unequal_sizes_and_unreadable_files_are_named_and_the_rest_is_scored(folders):
+    restored, clean = folders
+    write(restored / "a_SR.png", np.zeros((4, 5, 3), np.uint8))
+    found = score_pairs(restored, clean, ["psnr-y"])
+    assert found.problems == [
+        f"{restored}/a_SR.png: 5x4 pixels; expected the 36x40 of {clean}/a.png; skipped"
+    ]
+    assert list(found.rows[0].per_image) == ["b.png"]
+    (restored / "a_SR.png").write_bytes(b"")
+    found = score_pairs(restored, clean, ["psnr-y"])
+    assert found.problems == [f"{restored}/a_SR.png: not a readable image (empty file)"]
+
+
+def test_missing_and_empty_folders_and_unknown_metrics_are_one_line(folders, tmp_path):
+    restored, clean = folders
+    assert refusal(tmp_path / "none", clean) == f"--pairs {tmp_path}/none: no such folder"
+    (tmp_path / "empty").mkdir()
+    assert refusal(restored, tmp_path / "empty") == f"--pairs {tmp_path}/empty: holds no images"
+    with pytest.raises(ConfigError) as caught:
+        score_pairs(restored, clean, ["psnr"])
+    assert str(caught.value) == "pairs.metrics: unknown metric 'psnr'; did you mean 'psnr-y'?"

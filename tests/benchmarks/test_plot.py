@@ -1,0 +1,36 @@
+"""Where the marks of a plot stand."""
+
+import pytest
+
+from restoration.benchmarks.plot import LINE, _ticks, dot_plot
+from restoration.benchmarks.result import make_row
+
+
+@pytest.mark.parametrize(
+    "low, high, expected",
+    [
+        (22.1, 33.8, [20, 25, 30, 35]),
+        (0.737, 0.857, [0.7, 0.75, 0.8, 0.85, 0.9]),
+        (5.0, 5.0, [5.0, 6.0]),
+        (0.0, 0.0, [0.0, 0.2]),
+        (-1.2, 0.4, [-1.5, -1.0, -0.5, 0.0, 0.5]),
+    ],
+)
+def test_ticks_are_round_and_enclose_the_range(low, high, expected):
+    ticks = _ticks(low, high)
+    assert ticks[0] <= low and ticks[-1] >= high and len(ticks) <= 9
+    assert ticks == pytest.approx(expected)
+
+
+def test_every_value_stands_where_the_axis_says_and_the_mean_comes_first():
+    rows = [make_row("p", name, "psnr-y", "c", {"a": 20.0 + i, "b": 30.0}) for i, name in enumerate("xy")]
+    plot = dot_plot(rows, "dB")
+    low, high = float(plot.ticks[0][1]), float(plot.ticks[-1][1])
+    assert [line.name for line in plot.lines] == ["x", "y", "b", "a"]
+    assert plot.lines[3].dots[1].x == pytest.approx(100 * (21 - low) / (high - low), abs=0.01)
+    assert plot.lines[3].dots[1].text == "y, a: 21.0000"
+    assert plot.height == 4 * LINE
+
+
+def test_without_values_there_is_no_plot():
+    assert dot_plot([make_row("p", "x", "psnr-y", "c", {"a": "too small"})], "dB") is None

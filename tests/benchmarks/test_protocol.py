@@ -1,0 +1,162 @@
+"""Protocols: all names are here, every choice is spelled out, every mistake is one line."""
+
+import dataclasses
+
+import pytest
+
+from restoration.benchmarks.protocol import (
+    load_pairs_protocol,
+    load_protocol,
+    load_protocols,
+    protocol_names,
+    protocol_path,
+)
+from restoration.config import read_toml
+from restoration.errors import ConfigError, RequestError
+
+NAMES = {
+    *(f"{d}-x{s}" for d in ("set5", "set14", "bsd100", "urban100") for s in (2, 3, 4)),
+    *(f"{d}-x{s}-classic" for d in ("set5", "set14") for s in (2, 3, 4)),
+    *(f"{d}-grey-{s}" for d in ("set12", "bsd68") for s in (15, 25, 50)),
+    *(f"{d}-color-{s}" for d in ("cbsd68", "kodak24", "kodak5", "mcmaster") for s in (15, 25, 50)),
+    *("grey16-25", "bsds-dev30-x2", "bsds-dev30-x4", "bsds-dev30-color-25", "photos-x4", "photos-color-25"),
+}
+
+
+def refusal(*arguments) -> str:
+    with pytest.raises(ConfigError) as caught:
+        load_protocol(*arguments)
+    return str(caught.value)
+
+
+def test_every_name_that_other_parts_rely_on_is_shipped():
+    assert set(protocol_names()) == NAMES
+
+
+@pytest.mark.parametrize("name", sorted(NAMES))
+def test_a_shipped_protocol_is_valid_carries_its_own_name_and_spells_everything_out(name):
+
+    protocol = load_protocol(name)
+    assert protocol.name == name
+    assert set(read_toml(protocol_path(name))) == {field.name for field in dataclasses.fields(protocol)}
+    assert protocol.source is not None
+    assert (protocol.task == "super-resolution") == (protocol.scale > 1)
+    assert protocol.border == (protocol.scale if protocol.scale > 1 else 0)
+
+
+@pytest.mark.parametrize("name", sorted(NAMES))
+def test_the_first_comment_of_a_shipped_protocol_is_a_sentence_for_listings(name):
+
+    first = protocol_path(name).read_text().split("\n")[0]
+    assert first.startswith("# ") and first.endswith(".") and len(first) <= 120
+
+
+def test_names_are_listed_with_numbers_in_order():
+    names = protocol_names()
+    assert names.index("set5-x2") < names.index("set5-x4") < names.index("set14-x2")
+    assert names.index("kodak5-color-15") < names.index("kodak24-color-15")
+
+
+def test_conventions_say_how_a_value_was_made():
+    assert load_protocol("set5-x4").convention("psnr-y") == "y-float,border=4,uint8-output"
+    assert load_protocol("set5-x4", ["luma=uint8"]).convention("ssim-y") == "y-uint8,border=4,uint8-output"
+    assert load_protocol("set5-x4-classic").convention("psnr-y") == "y-only-uint8,border=4,uint8-output"
+    assert load_protocol("grey16-25").convention("psnr-y") == "grey,border=0,uint8-output"
+    assert load_protocol("kodak5-color-25").convention("psnr-rgb") == "rgb,border=0,uint8-output"
+
+
+def test_settings_that_the_convention_shows_keep_the_name_and_others_change_it():
+    assert load_protocol("set5-x4", ["luma=uint8", "border=0"]).name == "set5-x4"
+    assert load_protocol("set5-x4", [], ["psnr-y"]).name == "set5-x4"
+    assert (
+        load_protocol("kodak5-color-25", ["degraded.sigma=30"]).name == "kodak5-color-25[degraded.sigma=30]"
+    )
+    assert load_protocol("kodak5-color-25", ["degraded.sigma=25.0"]).name == "kodak5-color-25"
+    assert (
+        load_protocol("photos-x4", ['clean=["photos/coffee.png"]']).name
+        == "photos-x4[clean=photos/coffee.png]"
+    )
+    long = load_protocol(
+        "photos-x4", ['clean=["photos/coffee.png", "photos/rocket.jpg", "photos/china.jpg"]']
+    ).name
+    assert len(long) < 40 and long.startswith("photos-x4[clean=")
+
+
+def test_the_digest_changes_with_a_setting_and_not_with_the_choice_of_metrics():
+    digest = load_protocol("set5-x4").digest
+    assert load_protocol("set5-x4", [], ["psnr-y"]).digest == digest
+    assert load_protocol("set5-x4", ["luma=uint8"]).digest != digest
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (("set5-x5",), "unknown protocol 'set5-x5'; did you mean 'set5-x4'?"),
+        (("set5-x4", ["lume=uint8"]), "set5-x4.lume: unknown key; did you mean 'luma'?"),
+        (
+            ("set5-x4", ["luma=uint16"]),
+            "set5-x4.luma = \"uint16\": expected 'float' or 'uint8'; did you mean 'uint8'?",
+        ),
+        (("set5-x4", ["border=four"]), 'set5-x4.border = "four": expected a whole number'),
+        (("set5-x4", ["border=-1"]), "set5-x4.border = -1: expected greater than or equal to 0"),
+        (("set5-x4", [], ["psnr-z"]), "set5-x4.metrics: unknown metric 'psnr-z'; did you mean 'psnr-y'?"),
+        (("set5-x4", ["metrics=[]"]), None),
+        (
+            ("set5-x4", ["degraded.folde=x"]),
+            "set5-x4.degraded.folde: unknown key of source 'files'; did you mean 'folder'?",
+        ),
+        (
+            ("set5-x4", ["degraded.name=file"]),
+            "set5-x4.degraded: unknown source 'file'; did you mean 'files'?",
+        ),
+        (("kodak5-color-25", ["degraded.sigma=-1"]), None),
+        (
+            ("grey16-25", [], ["psnr-rgb"]),
+            "grey16-25.metrics: 'psnr-rgb' needs three channels, but colour = \"grey\" has one; "
+            "expected some of ms-ssim, psnr-y, ssim-y",
+        ),
+        (("set5-x4", ["border"]), "--set border: expected KEY=VALUE"),
+    ],
+)
+def test_a_mistake_is_one_line_that_names_the_key(arguments, message):
+    said = refusal(*arguments)
+    assert "\n" not in said
+    assert message is None or said == message
+
+
+def test_a_file_of_ones_own_is_read_and_its_mistakes_are_named(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text('name = "mine"\ntask = "denoising"\nclean = ["a"]\n')
+    assert (
+        refusal(path) == 'mine.degraded: missing; expected a table such as { name = "files", folder = "…" }'
+    )
+    path.write_text(path.read_text() + 'degraded = { name = "noise", sigma = 10 }\n')
+    assert load_protocol(path).degraded == {"name": "noise", "sigma": 10, "seed": 0, "clip": False}
+    path.write_text("name = [")
+    assert refusal(path).startswith(f"{path}: not valid TOML: ")
+    assert (
+        refusal(tmp_path / "none.toml")
+        == f"{tmp_path / 'none.toml'}: cannot be read: No such file or directory"
+    )
+
+
+def test_a_list_of_protocols():
+    assert [p.name for p in load_protocols("set5-x4, set14-x4")] == ["set5-x4", "set14-x4"]
+    with pytest.raises(
+        RequestError, match="'set5-x4,,set14-x4': expected protocols separated by single commas"
+    ):
+        load_protocols("set5-x4,,set14-x4")
+    with pytest.raises(RequestError, match="'set5-x4,set5-x4': protocol 'set5-x4' is named twice"):
+        load_protocols("set5-x4,set5-x4")
+
+
+def test_pairs_take_scoring_keys_only():
+    assert (
+        load_pairs_protocol(["border=4"], ["psnr-y"]).convention("psnr-y") == "y-float,border=4,uint8-output"
+    )
+    with pytest.raises(ConfigError) as caught:
+        load_pairs_protocol(["metric=x"])
+    assert (
+        str(caught.value)
+        == "--set metric=x: with --pairs expected one of border, colour, luma, output, scale"
+    )

@@ -1,0 +1,119 @@
+"""The page: one file, nothing from the network, everything escaped."""
+
+import io
+import json
+import re
+from base64 import b64decode
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from restoration.benchmarks.gallery import Gallery
+from restoration.benchmarks.protocol import load_protocol
+from restoration.benchmarks.report import page, write_result
+from restoration.benchmarks.result import Result, compare, make_row, read_result
+from restoration.benchmarks.samples import Sample
+from restoration.image import to_float
+
+CONVENTION = "y-float,border=4,uint8-output"
+
+
+@pytest.fixture(scope="module")
+def made():
+    protocol = load_protocol("photos-x4")
+    generator = np.random.default_rng(0)
+    gallery, values = Gallery(shown=3), {"bicubic-x4": {}, "<b>evil</b>": {}}
+    for i in range(9):
+        clean = to_float(generator.integers(0, 256, (200, 240, 3), dtype=np.uint8))
+        sample = Sample(f"{i}.png", i, 9, clean, clean[..., ::4, ::4], "0", "0")
+        for j, (name, found) in enumerate(values.items()):
+            gallery(protocol, name, sample, clean * (1 - 0.1 * j))
+            found[sample.name] = 25.0 + i + j
+    rows = [
+        make_row("photos-x4", name, "psnr-y", CONVENTION, found, 1.0, 300.0) for name, found in values.items()
+    ]
+    provenance = {
+        "date": "2026-01-01T00:00:00+00:00",
+        "restorers": {n: {"parameters": 10, "multiply_adds_per_input_megapixel": 2e9} for n in values},
+    }
+    return Result("restoration benchmark photos-x4 bicubic-x4", provenance, rows, compare(rows)), gallery
+
+
+@pytest.fixture(scope="module")
+def text(made):
+    return page(*made)
+
+
+def scenes(text):
+    found = re.search(r'<script type="application/json" id="scenes-1">(.*?)</script>', text, re.DOTALL)
+    return json.loads(found.group(1))
+
+
+def test_nothing_is_loaded_from_anywhere(text):
+    addresses = re.findall(r"""(?:src|href)\s*=\s*["']([^"']*)""", text) + re.findall(r"url\(([^)]*)\)", text)
+    assert all(address.startswith(("#", "data:")) for address in addresses)
+    assert not re.search(r"https?://", re.sub(r'"data:[^"]*"', "", text))
+
+
+def test_names_are_escaped(text):
+    assert "<b>evil</b>" not in text and "&lt;b&gt;evil&lt;/b&gt;" in text
+
+
+def test_the_verdict_is_written_in_words(text):
+    assert "+1.00 dB against bicubic-x4 (significant)." in text
+    assert "Below 8 images no difference is called significant." in text
+
+
+def test_the_command_and_every_value_stand_on_the_page(text, made):
+    assert "restoration benchmark photos-x4 bicubic-x4" in text
+    for row in made[0].rows:
+        assert all(f"<td>{value:.4f}</td>" in text for value in row.per_image.values())
+
+
+def test_pictures_are_those_of_three_images_with_the_same_detail_for_everyone(text):
+    found = scenes(text)
+    assert [scene["name"] for scene in found] == ["0.png", "4.png", "8.png"]
+    labels = [version["label"] for version in found[0]["versions"]]
+    assert labels == ["degraded", "bicubic-x4", "<b>evil</b>", "clean"]
+    details = [version["detail"] for version in found[0]["versions"]]
+    pictures = [np.asarray(Image.open(io.BytesIO(b64decode(uri.partition(",")[2])))) for uri in details]
+    assert pictures[0].shape == (24, 24, 3) and pictures[1].shape == (96, 96, 3)
+    assert np.array_equal(pictures[1], pictures[3]), "bicubic-x4 was given the clean image"
+    assert np.array_equal(pictures[0], pictures[3][::4, ::4]), (
+        "the detail is not on the degraded image's grid"
+    )
+    assert found[0]["versions"][1]["score"] == "25.0000 dB"
+
+
+def test_the_detail_is_where_the_clean_image_has_most():
+    clean = torch.zeros(1, 3, 400, 600)
+    clean[..., 210:290, 410:490] = torch.rand(1, 3, 80, 80, generator=torch.Generator().manual_seed(0))
+    gallery = Gallery()
+    sample = Sample("a.png", 0, 1, clean, clean[..., ::4, ::4], "0", "0")
+    gallery(load_protocol("photos-x4"), "x", sample, clean)
+    (scene,) = gallery.of("photos-x4")
+    detail = np.asarray(Image.open(io.BytesIO(scene.versions[-1].detail)))
+    assert (detail > 0).any(-1).sum() == 80 * 80
+    assert (scene.view.width, scene.view.height) == (512, 400)
+
+
+def test_labels_headings_and_alternatives_are_there(text):
+    assert '<html lang="en">' in text and "<main>" in text and 'name="viewport"' in text
+    assert text.count("<h1") == 1
+    assert all("aria-label" in tag or "aria-hidden" in tag for tag in re.findall(r"<svg class[^>]*>", text))
+    assert "prefers-color-scheme: dark" in text
+
+
+def test_a_result_without_pictures_or_provenance_has_a_page_too():
+    rows = [make_row("pairs", "a", "psnr-y", CONVENTION, {"x.png": "too small"})]
+    text = page(Result("restoration benchmark --pairs", {}, rows, problems=["x: unreadable"]))
+    assert "x: unreadable" in text and "too small" in text and "–" in text
+
+
+def test_three_files_are_written_and_the_json_reads_back(made, tmp_path):
+    paths = write_result(tmp_path / "out", *made)
+    assert [path.name for path in paths] == ["result.json", "table.md", "report.html"]
+    assert list(read_result(paths[0]).rows) == list(made[0].rows)
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["report.html", "result.json", "table.md"]
