@@ -6,14 +6,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 
+import torch
 from rich.progress import Progress as Bar
 
+from restoration import distributed
 from restoration.apply import Inference
 from restoration.benchmarks.gallery import Folder, Gallery
 from restoration.benchmarks.pairs import score_pairs
 from restoration.benchmarks.protocol import load_protocols
 from restoration.benchmarks.report import write_result
-from restoration.benchmarks.result import Result
+from restoration.benchmarks.result import Result, merge
 from restoration.benchmarks.run import Progress, benchmark
 from restoration.benchmarks.table import fill_markers, readme_tables, run_table
 from restoration.errors import RequestError
@@ -40,11 +42,24 @@ def scored(
     restorers = named_restorers(words[1:])
     gallery = Gallery()
     watchers = [gallery, *([Folder(images)] if images else [])]
-    with _bar(quiet) as progress:
+    rank, world = distributed.rank(), distributed.world()
+    with distributed.process_group(torch.device(how.device)), _bar(quiet or rank > 0) as progress:
         result = benchmark(
-            restorers, protocols, inference=how, baseline=compare, watchers=watchers, progress=progress
-        )
+            restorers, protocols, inference=how, baseline=compare, watchers=watchers, progress=progress,
+            rank=rank, world=world,
+        )  # fmt: skip
+        parts = distributed.gather((result, gallery))
+    if world > 1:
+        result, gallery = merge([part for part, _ in parts], compare), _joined([shown for _, shown in parts])
     return result, gallery
+
+
+def _joined(galleries: Sequence[Gallery]) -> Gallery:
+    """Return the pictures of all ranks as one gallery, in the order of their names."""
+    whole = Gallery()
+    scenes = [item for gallery in galleries for item in gallery.scenes.items()]
+    whole.scenes = dict(sorted(scenes, key=lambda item: item[0]))
+    return whole
 
 
 def named_restorers(sources: Sequence[str]) -> Mapping[str, Restorer]:
@@ -64,8 +79,10 @@ def scored_pairs(
     return score_pairs(restored, clean, metrics or ("psnr-y", "ssim-y"), settings), None
 
 
-def show(result: Result, gallery: Gallery | None, out: Path | None, quiet: bool, json: bool) -> None:
-    """Print the table (or JSON) and write the files."""
+def show(result: Result, gallery: Gallery | None, out: Path | None, quiet: bool, json: bool) -> int:
+    """Print the table (or JSON), write the files, and return the exit code: 1 where an image could not be scored."""
+    if distributed.rank() > 0:
+        return 0
     if json:
         print(result.to_json(), end="")
     elif not quiet:
@@ -74,6 +91,9 @@ def show(result: Result, gallery: Gallery | None, out: Path | None, quiet: bool,
         paths = write_result(out, result, gallery)
         if not quiet and not json:
             print(f"wrote {', '.join(map(str, paths))}")
+    for line in result.problems:
+        print(f"restoration: {line}", file=sys.stderr)
+    return 1 if result.problems else 0
 
 
 def fill_readme(readme: Path) -> None:

@@ -48,6 +48,7 @@ class PsnrRgb(Psnr):
 class Ssim(Metric):
     """Structural similarity (Wang et al., 2004): 11×11 Gaussian, σ 1.5, valid region, mean over channels."""
 
+    places = 5
     smallest = 11
     ceiling = 1.0
 

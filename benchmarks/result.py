@@ -8,8 +8,10 @@ from itertools import chain, zip_longest
 from pathlib import Path
 from typing import Any
 
+from restoration.benchmarks.datasets import identity
 from restoration.benchmarks.intervals import mean_interval, verdict
 from restoration.benchmarks.metrics import METRICS
+from restoration.benchmarks.protocol import Protocol
 from restoration.errors import RequestError
 
 SCHEMA = 1
@@ -126,7 +128,11 @@ def merge(parts: Sequence[Result], baseline: str | None = None) -> Result:
         images[protocol] = _interleaved([part.provenance["images"][protocol] for part in parts])
     rows = [_joined(group, list(images[group[0].protocol])) for group in grouped.values()]
     problems = list(chain.from_iterable(part.problems for part in parts))
-    provenance = {**parts[0].provenance, "images": images}
+    records = {
+        name: record | {"images": _identity(record, images[name])}
+        for name, record in parts[0].provenance.get("protocols", {}).items()
+    }
+    provenance = {**parts[0].provenance, "images": images, "protocols": records}
     return Result(parts[0].command, provenance, rows, compare(rows, baseline), problems)
 
 
@@ -168,6 +174,11 @@ def _joined(parts: Sequence[Row], order: Sequence[str]) -> Row:
         *parts[0].key, {name: values[name] for name in order if name in values},
         seconds=sum(part.seconds for part in parts), peak_mib=max(part.peak_mib for part in parts),
     )  # fmt: skip
+
+
+def _identity(record: Mapping[str, Any], images: Mapping[str, Mapping[str, str]]) -> str:
+    pixels = {name: hashes["pixels_sha256"] for name, hashes in images.items()}
+    return identity(Protocol(**record["settings"]), pixels)
 
 
 def _interleaved(parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -21,6 +21,7 @@ import torch
 
 from restoration.apply import Inference, fast_bfloat16, restore_picture
 from restoration.image import Picture, find_images, read, read_samples, write
+from restoration.restorers.network import Restorer
 from restoration.weights import load
 
 SIZES = {0.75: (1000, 750), 3.0: (2000, 1500), 12.0: (4000, 3000)}  # megapixels: width, height
@@ -55,6 +56,7 @@ def compare(restorer: str, photograph: np.ndarray, megapixels: float, repeats: i
         environment,
     )  # late: a measuring process imports what `apply` imports
 
+    machine = environment()
     runs: dict[str, list[dict[str, float]]] = {name: [] for name in MEASURED}
     growth: dict[float, dict[str, float]] = {}
     with tempfile.TemporaryDirectory() as folder:
@@ -70,7 +72,7 @@ def compare(restorer: str, photograph: np.ndarray, megapixels: float, repeats: i
     return {
         "what": f"{restorer} on a photograph of {megapixels:g} megapixels; seconds of restoring, peak of the process",
         "bfloat16": fast_bfloat16(torch.device("cpu")),
-        "environment": environment(),
+        "environment": machine,
         "runs": runs,
         "median": middle,
         "ratio": middle["plain"] / middle["ours"],
@@ -96,12 +98,12 @@ def measure(way: str, restorer: str, path: Path) -> dict[str, float]:
     return dict(zip(("read", "restore", "write"), np.diff(times).tolist(), strict=True)) | {"peak_mib": peak}
 
 
-def ours(restorer: torch.nn.Module, picture: Picture) -> Picture:
+def ours(restorer: Restorer, picture: Picture) -> Picture:
     """Restore as ``restoration apply`` does."""
     return restore_picture(restorer, picture, Inference())
 
 
-def plain(restorer: torch.nn.Module, picture: Picture) -> Picture:
+def plain(restorer: Restorer, picture: Picture) -> Picture:
     """Restore as most scripts do: tiles of 512² side by side, contiguous float32, one after the other."""
     height, width, channels = picture.samples.shape
     scale = restorer.scale

@@ -5,19 +5,16 @@
 
 import argparse
 import json
-import sys
 import tempfile
-import types
 from collections.abc import Callable
 from pathlib import Path
-from statistics import median
 
 import torch
-import torchvision
 from PIL import Image
 
-from restoration.benchmarks.timing import alternate, environment
-from restoration.errors import RequestError
+from restoration.benchmarks.peers import basicsr
+from restoration.benchmarks.peers import run as run_comparison
+from restoration.benchmarks.timing import alternate, environment, medians
 from restoration.experiment import load
 from restoration.method import Batch
 from restoration.runs import build_run
@@ -50,14 +47,14 @@ def main() -> None:
             "basicsr": theirs(batch),
         }
         seconds = alternate(steps, arguments.repeats)
-    medians = {name: median(times) for name, times in seconds.items()}
+    middle = medians(seconds)
     record = {
         "command": "python -m restoration.benchmarks.speed_train",
         "what": f"one training step of MSRResNet x4, batch {arguments.batch} of 48x48 inputs, Adam, moving average",
         "environment": environment(),
         "seconds": seconds,
-        "median": medians,
-        "ratio": {n: medians["basicsr"] / m for n, m in medians.items() if n != "basicsr"},
+        "median": middle,
+        "ratio": {n: middle["basicsr"] / m for n, m in middle.items() if n != "basicsr"},
     }
     print(json.dumps({k: record[k] for k in ("what", "median", "ratio")}, indent=1))
     if arguments.out:
@@ -92,19 +89,7 @@ def theirs(batch: Batch) -> Callable[[], None]:
 
 
 def _basicsr_model() -> object:
-    # basicsr imports a module that torchvision has removed, for one function; it stands in for that import only
-    name = "torchvision.transforms.functional_tensor"
-    stand_in = types.ModuleType(name)
-    stand_in.rgb_to_grayscale = torchvision.transforms.functional.rgb_to_grayscale
-    sys.modules[name] = stand_in
-    try:
-        from basicsr.models.sr_model import SRModel
-    except ImportError as error:
-        raise RequestError(
-            f"the peer of this comparison is missing: {error}; pip install restoration-suite[basicsr]"
-        ) from None
-    finally:
-        del sys.modules[name]
+    model = basicsr("models.sr_model").SRModel
     train = {
         "ema_decay": 0.999,
         "optim_g": {"type": "Adam", "lr": 2e-4, "weight_decay": 0, "betas": [0.9, 0.99]},
@@ -119,13 +104,10 @@ def _basicsr_model() -> object:
         "num_block": 16,
         "upscale": 4,
     }
-    return SRModel(
+    return model(
         {"num_gpu": 0, "dist": False, "is_train": True, "network_g": network, "path": {}, "train": train}
     )
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except RequestError as error:
-        sys.exit(f"restoration: {error}")
+    run_comparison(main)

@@ -1,25 +1,17 @@
 """Timings that compare: every candidate in one process, in turn, with a record of the machine."""
 
-import datetime
-import platform
+import os
 from collections.abc import Callable
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from statistics import median
 from time import perf_counter
 
 import torch
 
-PACKAGES = (
-    "torch",
-    "torchvision",
-    "numpy",
-    "pillow",
-    "basicsr",
-    "piq",
-    "opencv-python",
-    "opencv-python-headless",
-)
+from restoration.benchmarks.provenance import circumstances
+
+PEERS = ("basicsr", "piq", "opencv-python", "opencv-python-headless", "torchvision")
 
 
 def alternate(callables: dict[str, Callable[[], object]], repeats: int) -> dict[str, list[float]]:
@@ -42,16 +34,13 @@ def medians(seconds: dict[str, list[float]]) -> dict[str, float]:
 
 def environment() -> dict[str, object]:
     """Return what a timing depends on: processor, threads, platform, versions, date. No path of the machine."""
-    return {
-        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "processor": _processor(),
-        "cores": len(_cores()),
-        "threads": torch.get_num_threads(),
-        "instructions": torch.backends.cpu.get_cpu_capability(),
-        "cuda": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
-        "platform": platform.platform(),
-        "python": platform.python_version(),
-    } | {name: found for name in PACKAGES if (found := _version(name))}
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    found = circumstances(device)
+    found["hardware"] |= {"cores": os.cpu_count(), "instructions": torch.backends.cpu.get_cpu_capability()}
+    for name in PEERS:
+        with suppress(PackageNotFoundError):
+            found["versions"][name] = version(name)
+    return found
 
 
 def _seconds(call: Callable[[], object]) -> float:
@@ -60,17 +49,3 @@ def _seconds(call: Callable[[], object]) -> float:
     if torch.cuda.is_available():
         torch.cuda.synchronize()
     return perf_counter() - start
-
-
-def _processor() -> str:
-    described = Path("/proc/cpuinfo")
-    lines = described.read_text().splitlines() if described.exists() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None

@@ -47,12 +47,7 @@ def scores(
             raise ConfigError(
                 f"validation.protocols: '{protocol.name}' has scale {protocol.scale}, the network {restorer.scale}"
             )
-        part = evaluate(
-            restorer,
-            protocol,
-            inference=Inference(device),
-            rank=distributed.rank(),
-            world=distributed.world(),
-        )  # fmt: skip
+        how, rank, world = Inference(precision="fp32", device=device), distributed.rank(), distributed.world()
+        part = evaluate(restorer, protocol, inference=how, rank=rank, world=world)
         for row in merge(distributed.gather(part)).rows:
             yield f"{protocol.name} {row.metric}", row.mean

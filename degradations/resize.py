@@ -60,9 +60,9 @@ def resize(
     """Return ``image`` (N, C, H, W) with ⌈n · scale⌉ pixels a side, or with ``size`` = (height, width).
 
     One pass per axis, the smaller scale first, rows when they tie. ``levels`` = 255 rounds half up and clips to 8 bits
-    after each pass, as MATLAB does to uint8, and lets no gradient through; None is MATLAB's double. Beyond the border the image is mirrored, the
-    border pixel twice ("reflect"), or its last pixel goes on ("clamp"). Kernels are those of ``KERNELS``; "nearest"
-    never antialiases.
+    after each pass, as MATLAB does to uint8, and lets no gradient through; None is MATLAB's double. Beyond the border
+    the image is mirrored, the border pixel twice ("reflect"), or its last pixel goes on ("clamp"). Kernels are those of
+    ``KERNELS``; "nearest" never antialiases.
     """
     if (scale is None) == (size is None):
         raise ValueError("resize: expected either a scale or a size")

@@ -4,16 +4,17 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from restoration.degradations.resize import resize
 from restoration.errors import ImageError, RequestError, RestorationError
 from restoration.image import MAX_PIXELS, Picture, blank_samples, read, to_float, to_samples, write
+from restoration.restorers.network import Restorer
 from restoration.targets import Job, plan
 from restoration.tiling import Function, Tile, Tiling, Window, by_parts, reflected, self_ensemble, tiled
 
@@ -27,14 +28,18 @@ class Inference:
     """How a restorer is run.
 
     ``precision = "auto"`` is bfloat16 where the processor has instructions for it and the result gets 8 bits, else
-    float32. With bfloat16 the sample values of a super-resolved photograph differ by less than half a level in the
-    mean; a tile that it makes non-finite is computed again in float32.
+    float32. bfloat16 moves samples by a fraction of a level in the mean and by a few levels at sharp edges; a tile
+    that it makes non-finite is computed again in float32.
     """
 
     tile: Tile = "auto"
     precision: Precision = "auto"
     ensemble: bool = False
     device: str | torch.device = "cpu"
+
+    def __post_init__(self) -> None:
+        if self.precision not in get_args(Precision):
+            raise RequestError(f"--precision {self.precision}: expected {', '.join(get_args(Precision))}")
 
 
 @dataclass
@@ -52,7 +57,7 @@ class Report:
 
 
 def restore_image(
-    restorer: nn.Module,
+    restorer: Restorer,
     image: Tensor,
     *,
     tile: Tile = "auto",
@@ -70,7 +75,7 @@ def restore_image(
 
 
 def restore_picture(
-    restorer: nn.Module, picture: Picture, inference: Inference, suffix: str = ".png"
+    restorer: Restorer, picture: Picture, inference: Inference, suffix: str = ".png"
 ) -> Picture:
     """Return the restored picture, to be written with ``suffix``: depth, profile and metadata are those given.
 
@@ -99,7 +104,7 @@ def restore_picture(
 
 
 def apply(
-    restorer: nn.Module,
+    restorer: Restorer,
     inputs: Sequence[str | Path],
     out: str | Path,
     *,
@@ -117,23 +122,33 @@ def apply(
     """Restore files, folders and globs into ``out``; a file that fails is reported and stops nothing."""
     jobs = plan(inputs, out, suffix=suffix, format=format, shard=shard)
     report, inference = Report(), Inference(tile, precision, ensemble, device)
-    todo = [job for job in jobs if overwrite or not job.target.exists()]
-    for job in jobs:
-        if job not in todo:
-            report.kept.append(job.target)
-            on_file(job.source, "kept")
+    kept = set() if overwrite else {job for job in jobs if job.target.exists()}
+    for job in (job for job in jobs if job in kept):
+        report.kept.append(job.target)
+        on_file(job.source, "kept")
+    todo = [job for job in jobs if job not in kept]
     for job, reading in _read_ahead(todo, max_pixels):
         try:
             picture = restore_picture(restorer, reading.result(), inference, job.target.suffix)
             job.target.parent.mkdir(parents=True, exist_ok=True)
             write(job.target, picture)
-        except (RestorationError, OSError, RuntimeError) as error:
+        except (RestorationError, OSError, RuntimeError, MemoryError) as error:
             report.failed[job.source] = f"{_one_line(job.source, error)}; skipped"
             on_file(job.source, "failed")
         else:
             report.written.append(job.target)
             on_file(job.source, "written")
     return report
+
+
+def tile_of(text: str) -> Tile:
+    """Return the tile that ``--tile`` asks for."""
+    words: dict[str, Tile] = {"auto": "auto", "off": "off"}
+    if text in words:
+        return words[text]
+    if text.isdecimal() and int(text) > 0:
+        return int(text)
+    raise RequestError(f"--tile {text}: expected auto, off or a whole number of pixels from 1")
 
 
 def fast_bfloat16(device: torch.device) -> bool:
@@ -145,10 +160,10 @@ def fast_bfloat16(device: torch.device) -> bool:
     return False
 
 
-def _tile_function(restorer: nn.Module, inference: Inference) -> Function:
+def _tile_function(restorer: Restorer, inference: Inference) -> Function:
     """Return the function of one tile: to the device, through the restorer, back, checked."""
     device = torch.device(inference.device)
-    restorer.eval().to(device, memory_format=torch.channels_last)
+    restorer.eval().to(device).to(memory_format=torch.channels_last)
     bfloat16 = _uses_bfloat16(restorer, inference.precision, device)
     forward = self_ensemble(restorer) if inference.ensemble else restorer
 
@@ -167,9 +182,7 @@ def _tile_function(restorer: nn.Module, inference: Inference) -> Function:
     return function
 
 
-def _uses_bfloat16(restorer: nn.Module, precision: Precision, device: torch.device) -> bool:
-    if precision not in ("auto", "fp32", "bf16"):
-        raise RequestError(f"--precision {precision}: expected auto, fp32, bf16")
+def _uses_bfloat16(restorer: Restorer, precision: Precision, device: torch.device) -> bool:
     if precision == "auto":
         # without parameters there is little to speed up, and all of the result to round
         return fast_bfloat16(device) and any(True for _ in restorer.parameters())
@@ -192,7 +205,7 @@ def _fill(
 ) -> None:
     """Write what the function makes of samples; only one window at a time is an image of floats."""
     height, width, _ = samples.shape
-    scale, depth = tiling.scale, samples.itemsize * 8
+    depth = samples.itemsize * 8
 
     def fetch(window: Window) -> Tensor:
         rows = reflected(window.top, window.bottom, height).numpy()
@@ -201,11 +214,7 @@ def _fill(
 
     with torch.inference_mode():
         for window, part in by_parts(function, fetch, height, width, tiling, device):
-            rows, columns = (
-                slice(a * scale, b * scale)
-                for a, b in ((window.top, window.bottom), (window.left, window.right))
-            )
-            restored[rows, columns] = to_samples(part, depth)
+            restored[window.slices(tiling.scale)] = to_samples(part, depth)
 
 
 def _with_hidden_filled(samples: np.ndarray, alpha: np.ndarray) -> np.ndarray:

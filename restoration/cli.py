@@ -174,7 +174,7 @@ def benchmark(
         result, gallery = command.scored(
             arguments or [], set_ or [], wanted, compare, how, images, quiet or json
         )
-    command.show(result, gallery, out, quiet, json)
+    raise typer.Exit(command.show(result, gallery, out, quiet, json))
 
 
 @app.command(name="list")
@@ -332,14 +332,8 @@ def _use_data_root(folder: Path | None) -> None:
 
 def _inference(tile: str, precision: str, ensemble: bool, device: str) -> "Inference":  # noqa: F821
     from restoration.apply import Inference
-    from restoration.config import nearest
     from restoration.errors import RequestError
 
-    precisions = ("auto", "fp32", "bf16")
-    if precision not in precisions:
-        raise RequestError(
-            f"--precision {precision}: expected auto, fp32 or bf16{nearest(precision, precisions)}"
-        )
     if tile not in ("auto", "off") and not (tile.isdigit() and int(tile)):
         raise RequestError(f"--tile {tile}: expected auto, off or a number of pixels")
     return Inference(int(tile) if tile.isdigit() else tile, precision, ensemble, _device(device))

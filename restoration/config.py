@@ -59,10 +59,13 @@ def override(document: dict[str, Any], assignments: Iterable[str]) -> dict[str, 
     return document
 
 
-def check(table: Table, spec: object, where: str, noun: str, given: Iterable[str] = ()) -> Spec:
+def check(
+    table: Table, spec: object, where: str, noun: str, given: Iterable[str] = (), beside: Iterable[str] = ()
+) -> Spec:
     """Return ``spec`` with every default filled in, or raise on the first unknown name, key or value.
 
-    ``given`` names the keywords that the caller supplies itself; nothing is built and no file is opened.
+    ``given`` names the keywords that the caller supplies itself, ``beside`` the keys that it took out of ``spec``
+    and that a misspelt one may have meant; nothing is built and no file is opened.
     """
     name = _name(table, spec, where, noun)
     given, resolved = set(given), {"name": name}
@@ -72,7 +75,7 @@ def check(table: Table, spec: object, where: str, noun: str, given: Iterable[str
         raise ConfigError(f"{where}: {error}") from None
     for key in spec:
         if key != "name" and (key not in parameters or key in given):
-            hint = nearest(key, [k for k in parameters if k not in given])
+            hint = nearest(key, [*(k for k in parameters if k not in given), *beside])
             raise ConfigError(f"{where}.{key}: unknown key of {noun} '{name}'{hint}")
     for key, parameter in parameters.items():
         if key in given:

@@ -1,28 +1,35 @@
 """Image files to upright samples, all 16 bits of them, and metadata; called by ``restoration.image``."""
 
 import io
+import logging
+import os
 import struct
 import sys
 import threading
 import warnings
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 import numpy as np
-from PIL import Image, ImageCms, TiffImagePlugin, UnidentifiedImageError
+from PIL import Image, ImageCms, UnidentifiedImageError
+from PIL.ImageFile import ImageFile
+from PIL.TiffImagePlugin import TiffImageFile
+
+from restoration.exif import exif_of, exif_of_tiff, turned, upright
 
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
-ORIENTATION = 0x0112
 # What Pillow's decoders raise on damaged files; tests cut and flip bytes of every format.
 DAMAGE = (
     OSError, SyntaxError, ValueError, EOFError, TypeError, LookupError, ArithmeticError, AttributeError,
     AssertionError, RuntimeError, MemoryError, struct.error, zlib.error,
 )  # fmt: skip
-# Descriptive TIFF tags; all others describe how that one file stores its samples.
-TIFF_TEXT = (0x010E, 0x010F, 0x0110, 0x0131, 0x0132, 0x013B, 0x8298)
-SUB_IFDS = (0x8769, 0x8825)
+
+
+TIFF_LOGGER = logging.getLogger("PIL.TiffImagePlugin")
 
 
 class Unsupported(Exception):
@@ -41,10 +48,26 @@ class Decoded:
     lossless: bool
 
 
-class _PillowSettings:
-    """Inside ``with``, Pillow's size limit is off (the caller checks its own) and its warnings are silent.
+@contextmanager
+def _silent_libtiff() -> Iterator[None]:
+    """Keep what libtiff says about damage from the terminal: it writes past Python; the exception says it too."""
+    with _LIBTIFF, open(os.devnull, "w") as nowhere:
+        errors = os.dup(2)
+        os.dup2(nowhere.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(errors, 2)
+            os.close(errors)
 
-    Both are settings of the whole process, so threads that decode at the same time are counted and the last
+
+_LIBTIFF = threading.Lock()
+
+
+class _PillowSettings:
+    """Inside ``with``, Pillow's size limit is off (the caller checks its own); it warns and logs nothing.
+
+    These are settings of the whole process, so threads that decode at the same time are counted and the last
     one out restores them.
     """
 
@@ -59,6 +82,7 @@ class _PillowSettings:
                 self.filters = warnings.catch_warnings()
                 self.filters.__enter__()
                 warnings.filterwarnings("ignore", module=r"PIL\.")
+                TIFF_LOGGER.disabled = True
 
     def __exit__(self, *_: object) -> None:
         with self.lock:
@@ -66,23 +90,29 @@ class _PillowSettings:
             if self.inside == 0:
                 Image.MAX_IMAGE_PIXELS = self.limit
                 self.filters.__exit__(None, None, None)
+                TIFF_LOGGER.disabled = False
 
 
 PILLOW_SETTINGS = _PillowSettings()
 
 
-def decode(image: Image.Image, stream: IO[bytes]) -> Decoded:
+def decode(image: ImageFile, stream: IO[bytes]) -> Decoded:
     """Return what the opened but not yet loaded ``image`` holds; ``stream`` is its file."""
+    with _silent_libtiff() if image.format == "TIFF" else nullcontext():
+        return _decode(image, stream)
+
+
+def _decode(image: ImageFile, stream: IO[bytes]) -> Decoded:
     palette = image.mode in ("P", "PA")
     if image.mode in ("CMYK", "LAB", "YCbCr"):
         samples, icc = np.asarray(_to_srgb(image)), None
     else:
         samples, icc = _samples(image, stream), image.info.get("icc_profile")
     samples = samples if samples.ndim == 3 else samples[..., None]
-    if image.format == "TIFF":
-        exif = _tiff_exif(image)  # Pillow has turned the samples upright
+    if isinstance(image, TiffImageFile):
+        exif = exif_of_tiff(image)  # Pillow has turned the samples upright
     else:
-        orientation, exif = upright(_exif(image))
+        orientation, exif = upright(exif_of(image))
         samples = turned(samples, orientation)
     dpi = image.info.get("dpi")
     return Decoded(
@@ -90,34 +120,6 @@ def decode(image: Image.Image, stream: IO[bytes]) -> Decoded:
         (float(dpi[0]), float(dpi[1])) if dpi else None,
         _is_lossless(image, stream),
     )  # fmt: skip
-
-
-def turned(samples: np.ndarray, orientation: int) -> np.ndarray:
-    """Return the samples of a file with this EXIF orientation (1 to 8) upright."""
-    if orientation in (5, 6, 7, 8):
-        samples = samples.swapaxes(0, 1)
-    if orientation in (3, 4, 7, 8):
-        samples = samples[::-1]
-    if orientation in (2, 3, 6, 7):
-        samples = samples[:, ::-1]
-    return samples
-
-
-def upright(exif: bytes) -> tuple[int, bytes]:
-    """Return the orientation in an EXIF block, and the block with 1 in its place and all else untouched."""
-    order = {b"II*\0": "<", b"MM\0*": ">"}.get(exif[:4])
-    try:
-        (start,) = struct.unpack_from(f"{order}L", exif, 4)
-        (count,) = struct.unpack_from(f"{order}H", exif, start)
-        for entry in range(start + 2, start + 2 + 12 * count, 12):
-            tag, kind, _, value = struct.unpack_from(f"{order}HHLH", exif, entry)
-            if tag == ORIENTATION and kind == 3:
-                patched = bytearray(exif)
-                struct.pack_into(f"{order}H", patched, entry + 8, 1)
-                return value if 1 <= value <= 8 else 1, bytes(patched)
-    except struct.error:  # no EXIF, or a damaged block: there is no orientation to apply
-        pass
-    return 1, exif
 
 
 def unreadable(path: Path, error: BaseException) -> str:
@@ -133,14 +135,14 @@ def unreadable(path: Path, error: BaseException) -> str:
         return f"none of {', '.join(FORMATS)}"
     if isinstance(error, MemoryError):
         return "not enough memory to decode it"
-    text = " ".join(str(error).split())
+    text = " ".join(str(error).replace("decoder error -2", "broken data").split())
     if "truncated" in text.lower() or "buffer is not large enough" in text:
         return f"truncated after {size} bytes"
     return f"damaged: {text}" if text and not isinstance(error, UnidentifiedImageError) else "damaged header"
 
 
-def _samples(image: Image.Image, stream: IO[bytes]) -> np.ndarray:
-    rawmode = _rawmode(image)
+def _samples(image: ImageFile, stream: IO[bytes]) -> np.ndarray:
+    rawmode = str(_arguments(image)[0])
     if image.mode in ("RGB", "RGBA") and rawmode.endswith((";16B", ";16L", ";16N")):
         return _deep_samples(image, rawmode, stream)
     if image.format == "PPM" and image.mode == "RGB" and _ppm_maximum(image) > 255:
@@ -158,18 +160,18 @@ def _samples(image: Image.Image, stream: IO[bytes]) -> np.ndarray:
     return _with_key(samples, image, levels={"L;2": 85, "L;4": 17}.get(rawmode, 1))
 
 
-def _rawmode(image: Image.Image) -> str:
-    """Return Pillow's name for the layout of the samples in the file."""
-    arguments = image.tile[0][3] if image.tile else ""
-    return str(arguments[0] if isinstance(arguments, tuple) and arguments else arguments)
+def _arguments(image: ImageFile) -> tuple[object, ...]:
+    """Return what Pillow gives its decoder: first its name for the layout of the samples in the file."""
+    arguments = image.tile[0].args if image.tile else ""
+    return arguments if isinstance(arguments, tuple) and arguments else (arguments,)
 
 
-def _deep_samples(image: Image.Image, rawmode: str, stream: IO[bytes]) -> np.ndarray:
+def _deep_samples(image: ImageFile, rawmode: str, stream: IO[bytes]) -> np.ndarray:
     """Return 16-bit colour, of which Pillow keeps only the high bytes.
 
     Its reader for the other byte order keeps the low bytes of the same samples: two readings give all bits.
     """
-    if image.format == "TIFF" and image.tag_v2.get(284) == 2:
+    if _tiff_tag(image, 284) == 2:
         raise Unsupported("16-bit samples in separate planes; expected them pixel by pixel")
     if rawmode == "LA;16B":  # Pillow has no reading for the low bytes: take the four bytes as they are
         image._mode = "RGBA"
@@ -180,30 +182,33 @@ def _deep_samples(image: Image.Image, rawmode: str, stream: IO[bytes]) -> np.nda
     high = np.asarray(image)
     stream.seek(0)
     again = Image.open(stream, formats=FORMATS)
-    again.tile = [
-        t._replace(args=swapped if isinstance(t.args, str) else (swapped, *t.args[1:])) for t in again.tile
-    ]
+    again.tile = [tile._replace(args=(swapped, *_arguments(again)[1:])) for tile in again.tile]
     samples = high.astype(np.uint16)
     samples <<= 8
     samples |= np.asarray(again)
     return _with_key(samples, image)
 
 
-def _deep_grey(image: Image.Image, rawmode: str) -> np.ndarray:
+def _tiff_tag(image: ImageFile, tag: int) -> object:
+    return image.tag_v2.get(tag) if isinstance(image, TiffImageFile) else None
+
+
+def _deep_grey(image: ImageFile, rawmode: str) -> np.ndarray:
     if rawmode in ("I;12", "I;16S", "I;16BS", "I;32S", "I;32BS", "I;32NS"):
         raise Unsupported(f"samples of kind '{rawmode}'; expected 8 or 16 bits")
     samples = np.asarray(image)
     if samples.min() < 0 or samples.max() > 65535:
         raise Unsupported("samples of 32 bits; expected 8 or 16")
     samples = samples.astype(np.uint16)
-    if image.format == "TIFF" and image.tag_v2.get(262) == 0:
+    if _tiff_tag(image, 262) == 0:
         samples = 65535 - samples  # white is zero
     return _with_key(samples, image)
 
 
-def _deep_ppm(image: Image.Image, stream: IO[bytes]) -> np.ndarray:
+def _deep_ppm(image: ImageFile, stream: IO[bytes]) -> np.ndarray:
     """Return a binary PPM with more than 8 bits, scaled to 16."""
-    codec, _, offset, (_, maximum) = image.tile[0]
+    codec, _, offset, _ = image.tile[0]
+    maximum = _ppm_maximum(image)
     if codec == "ppm_plain":
         raise Unsupported("16-bit colour written as text (P3); expected binary (P6)")
     width, height = image.size
@@ -215,9 +220,11 @@ def _deep_ppm(image: Image.Image, stream: IO[bytes]) -> np.ndarray:
     return ((samples * 65535 + maximum // 2) // maximum).astype(np.uint16)
 
 
-def _ppm_maximum(image: Image.Image) -> int:
-    arguments = image.tile[0][3]
-    return arguments[1] if isinstance(arguments, tuple) else 255
+def _ppm_maximum(image: ImageFile) -> int:
+    arguments = _arguments(image)
+    maximum = arguments[1] if len(arguments) > 1 else 255
+    assert isinstance(maximum, int)
+    return maximum
 
 
 def _with_key(samples: np.ndarray, image: Image.Image, levels: int = 1) -> np.ndarray:
@@ -233,40 +240,18 @@ def _with_key(samples: np.ndarray, image: Image.Image, levels: int = 1) -> np.nd
 
 def _to_srgb(image: Image.Image) -> Image.Image:
     """Return CMYK, Lab or YCbCr as sRGB; no writer here stores these, and networks see RGB."""
-    profile = image.info.get("icc_profile")
+    embedded, srgb = image.info.get("icc_profile"), ImageCms.createProfile("sRGB")
     if image.mode == "LAB":
-        return ImageCms.profileToProfile(image, ImageCms.createProfile("LAB"), _SRGB(), outputMode="RGB")
-    if image.mode == "CMYK" and profile:
-        try:
-            return ImageCms.profileToProfile(image, io.BytesIO(profile), _SRGB(), outputMode="RGB")
-        except ImageCms.PyCMSError:  # a profile that is broken or of another colour space says nothing
-            pass
-    return image.convert("RGB")
+        lab = ImageCms.createProfile("LAB")
+        return ImageCms.profileToProfile(image, lab, srgb, outputMode="RGB") or image
+    converted = None
+    if image.mode == "CMYK" and embedded:
+        with suppress(ImageCms.PyCMSError):  # a profile that is broken, or of another colour space
+            converted = ImageCms.profileToProfile(image, io.BytesIO(embedded), srgb, outputMode="RGB")
+    return converted or image.convert("RGB")
 
 
-def _SRGB() -> ImageCms.ImageCmsProfile:
-    return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
-
-
-def _exif(image: Image.Image) -> bytes:
-    exif = image.info.get("exif") or b""
-    return exif.removeprefix(b"Exif\0\0") if isinstance(exif, bytes) else b""
-
-
-def _tiff_exif(image: TiffImagePlugin.TiffImageFile) -> bytes:
-    """Return the descriptive tags of a TIFF file as an EXIF block."""
-    source, exif = image.getexif(), Image.Exif()
-    for tag in TIFF_TEXT:
-        if tag in source:
-            exif[tag] = source[tag]
-    for tag in SUB_IFDS:
-        if source.get_ifd(tag):
-            exif.get_ifd(tag).update(source.get_ifd(tag))
-            exif[tag] = exif.get_ifd(tag)
-    return exif.tobytes().removeprefix(b"Exif\0\0") if len(exif) else b""
-
-
-def _is_lossless(image: Image.Image, stream: IO[bytes]) -> bool:
+def _is_lossless(image: ImageFile, stream: IO[bytes]) -> bool:
     if image.format == "WEBP":
         stream.seek(0)
         return b"VP8L" in stream.read(1 << 20)
@@ -282,7 +267,9 @@ def _declared_size(stream: IO[bytes]) -> int | None:
         return int.from_bytes(head[2:6], "little")
     if head[:8] == b"\x89PNG\r\n\x1a\n":
         return _declared_png_size(stream)
-    known = (b"\xff\xd8\xff", b"GIF8", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+    if head[:4] in (b"II*\0", b"MM\0*"):  # the directory, with two bytes at least, lies where the header says
+        return int.from_bytes(head[4:8], "little" if head[:1] == b"I" else "big") + 2
+    known = (b"\xff\xd8\xff", b"GIF8", b"II+\0", b"MM\0+")
     return 0 if head.startswith(known) or (head[:1] == b"P" and head[1:2] in b"123456") else None
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
-from restoration.decoding import SUB_IFDS, TIFF_TEXT
+from restoration.exif import SUB_IFDS, TIFF_TEXT
 
 T = TypeVar("T")
 
@@ -153,8 +153,8 @@ def _png_band(samples: np.ndarray, rows: tuple[int, int]) -> tuple[bytes, int, i
     filtered = np.full((last - first, lines.shape[1] + 1), 4, np.uint8)  # 4 announces Paeth
     filtered[:, 1:] = _paeth(lines, samples.shape[2] * samples.itemsize)
     deflater = zlib.compressobj(6, zlib.DEFLATED, -15, 9, zlib.Z_RLE)
-    data = deflater.compress(filtered) + deflater.flush(zlib.Z_SYNC_FLUSH)
-    return data, zlib.adler32(filtered), filtered.size
+    data = deflater.compress(filtered.data) + deflater.flush(zlib.Z_SYNC_FLUSH)
+    return data, zlib.adler32(filtered.data), filtered.size
 
 
 def _paeth(lines: np.ndarray, step: int) -> np.ndarray:
@@ -195,7 +195,7 @@ def _with_offsets(directory: bytes, start: int, offsets: list[int]) -> bytes:
 
 def _add_exif(directory: ImageFileDirectory_v2, block: bytes | None) -> None:
     exif = Image.Exif()
-    exif.load(b"Exif\0\0" + block if block else None)
+    exif.load(b"Exif\0\0" + (block or b""))
     for tag in TIFF_TEXT:
         if tag in exif:
             directory[tag] = exif[tag]

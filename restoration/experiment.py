@@ -247,7 +247,7 @@ def _checked_entry(terms: dict[str, Any], spec: Spec, where: str) -> Spec:
     if isinstance(weight, bool) or not isinstance(weight, (int, float)):
         raise ConfigError(f"{where}.weight = {weight!r}: expected a number")
     rest = {k: v for k, v in spec.items() if k != "weight"}
-    checked = check(terms, rest, where, "term")
+    checked = check(terms, rest, where, "term", beside=("weight",))
     return {"name": checked["name"], "weight": float(weight), **checked}
 
 

@@ -46,6 +46,12 @@ class Window:
             max(0, self.left - halo), min(width, self.right + halo),
         )  # fmt: skip
 
+    def slices(self, scale: int, origin: "Window | None" = None) -> tuple[slice, slice]:
+        """Return the rows and columns of this window's result, in the result of the whole or of ``origin``."""
+        top, left = (origin.top, origin.left) if origin else (0, 0)
+        rows = slice((self.top - top) * scale, (self.bottom - top) * scale)
+        return rows, slice((self.left - left) * scale, (self.right - left) * scale)
+
     def split(self, side: int) -> "list[Window]":
         """Return the tiles of at most ``side``² that cover this window, in reading order."""
         return [
@@ -75,13 +81,9 @@ class Tiling:
     def side(self, device: torch.device, height: int, width: int) -> int:
         """Return the side of a tile for an image of this size, a multiple of ``multiple``."""
         whole = max(height, width)
-        if self.tile == "off":
-            side = whole
-        elif self.tile == "auto":
-            side = fast_side(self.receptive_field, device)
-        else:
-            side = self.tile
-        return min(_up(side, self.multiple), _up(whole, self.multiple))
+        words = {"off": whole, "auto": fast_side(self.receptive_field, device)}
+        side = self.tile if isinstance(self.tile, int) else words[self.tile]
+        return _up(min(side, whole), self.multiple)
 
 
 def fast_side(receptive_field: int | None, device: torch.device) -> int:
@@ -118,9 +120,7 @@ def tiled(
     for window, part in by_parts(function, fetch_from(image), height, width, tiling, image.device):
         if restored is None:
             restored = part.new_empty(count, part.shape[1], height * scale, width * scale)
-        restored[..., _slice(window.top, window.bottom, scale), _slice(window.left, window.right, scale)] = (
-            part
-        )
+        restored[..., *window.slices(scale)] = part
     assert restored is not None
     return restored
 
@@ -171,9 +171,7 @@ def self_ensemble(function: Function) -> Function:
     """
 
     def ensemble(image: Tensor) -> Tensor:
-        results = []
-        for which in range(8):
-            results.append(_turned_back(function(_turned(image, which)), which))
+        results = [turned_back(function(turned(image, which)), which) for which in range(8)]
         while len(results) > 1:
             results = [a + b for a, b in zip(results[::2], results[1::2], strict=True)]
         return results[0] / 8
@@ -181,13 +179,15 @@ def self_ensemble(function: Function) -> Function:
     return ensemble
 
 
-def _turned(image: Tensor, which: int) -> Tensor:
+def turned(image: Tensor, which: int) -> Tensor:
+    """Return one of the eight flips and quarter turns of an image."""
     image = image.flip(-1) if which & 1 else image
     image = image.flip(-2) if which & 2 else image
     return image.transpose(-1, -2) if which & 4 else image
 
 
-def _turned_back(image: Tensor, which: int) -> Tensor:
+def turned_back(image: Tensor, which: int) -> Tensor:
+    """Return the image whose flip or turn this is."""
     image = image.transpose(-1, -2) if which & 4 else image
     image = image.flip(-2) if which & 2 else image
     return image.flip(-1) if which & 1 else image
@@ -196,7 +196,6 @@ def _turned_back(image: Tensor, which: int) -> Tensor:
 def _exact_parts(
     function: Function, fetch: Fetch, whole: Window, tiling: Tiling, side: int
 ) -> Iterator[tuple[Window, Tensor]]:
-    scale = tiling.scale
     halo = _up(tiling.receptive_field or 0, tiling.multiple)
     waiting = whole.split(side)[::-1]
     while waiting:
@@ -214,8 +213,7 @@ def _exact_parts(
             side = _halved(min(side, max(core.height, core.width)), tiling, error)
             waiting.append(core)
             continue
-        rows = _slice(core.top - window.top, core.bottom - window.top, scale)
-        yield core, part[..., rows, _slice(core.left - window.left, core.right - window.left, scale)]
+        yield core, part[..., *core.slices(tiling.scale, window)]
 
 
 def _blended_parts(
@@ -296,10 +294,6 @@ def _is_out_of_memory(error: BaseException) -> bool:
     return any(
         words in str(error) for words in ("can't allocate memory", "not enough memory", "out of memory")
     )
-
-
-def _slice(first: int, last: int, scale: int) -> slice:
-    return slice(first * scale, last * scale)
 
 
 def _up(length: int, multiple: int) -> int:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-torch.set_num_threads(min(2, os.cpu_count() or 1))
+torch.set_num_threads(1)  # xdist runs one process per core; threads that wait for each other cost more than they give
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,7 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
-from restoration.networks.layers import conv3
+from restoration.networks.layers import conv3, scaled_he_
 from restoration.networks.network import Network
 
 
@@ -33,14 +33,8 @@ class DnCnn(Network):
             if i < depth - 1:
                 layers.append(nn.ReLU())
         self.model = nn.Sequential(*layers)
-        self._initialise()
+        scaled_he_(self.model, 1.0)
 
     def forward(self, degraded: Tensor) -> Tensor:
         """Return the degraded image without its predicted noise."""
         return degraded - self.model(degraded)
-
-    def _initialise(self) -> None:
-        for layer in self.model:
-            if isinstance(layer, nn.Conv2d):
-                nn.init.kaiming_normal_(layer.weight)
-                nn.init.zeros_(layer.bias)

@@ -35,6 +35,7 @@ class Edsr(Network):
         self.span = span
         shuffles = [step for factor in steps for step in (1, Up(factor))]
         self.receptive_field = receptive_radius(2 + ResidualBlock.reach * blocks, *shuffles, 1)
+        self.mean: Tensor
         mean = torch.tensor(MEAN) if channels == 3 else torch.tensor(MEAN).mean().expand(channels)
         self.register_buffer("mean", mean.clone().view(1, channels, 1, 1), persistent=False)
         self.conv_first = conv3(channels, width)

@@ -67,6 +67,13 @@ def scaled_he_(module: nn.Module, gain: float) -> None:
                 nn.init.zeros_(layer.bias)
 
 
+def near_zero_(layer: nn.Conv2d) -> None:
+    """Draw a kernel so small that the layer hardly counts at first, bias zero."""
+    nn.init.normal_(layer.weight, std=1e-3)
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
+
+
 class ResidualBlock(nn.Module):
     """Convolution, ReLU, convolution, added to the input: no normalisation (Lim et al., 2017, fig. 2c)."""
 

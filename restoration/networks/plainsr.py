@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 from torch.nn import functional
 
-from restoration.networks.layers import ResidualBlock, conv3
+from restoration.networks.layers import ResidualBlock, conv3, near_zero_, scaled_he_
 from restoration.networks.network import Network
 
 
@@ -20,10 +20,14 @@ class PlainSr(Network):
         self.channels = channels
         self.receptive_field = 3 + ResidualBlock.reach * blocks
         self.head = conv3(channels, width)
-        self.body = nn.Sequential(*[ResidualBlock(width) for _ in range(blocks)])
+        body = [ResidualBlock(width) for _ in range(blocks)]
+        self.body = nn.Sequential(*body)
         self.fuse = conv3(width, width)
         self.tail = conv3(width, channels * scale**2)
-        self._initialise()
+        for block in body:
+            scaled_he_(block.conv1, 1.0)
+            scaled_he_(block.conv2, 0.1)
+        near_zero_(self.tail)
 
     def forward(self, degraded: Tensor) -> Tensor:
         """Return the bicubic enlargement plus the learnt detail."""
@@ -33,13 +37,3 @@ class PlainSr(Network):
         return detail + functional.interpolate(
             degraded, scale_factor=self.scale, mode="bicubic", align_corners=False, antialias=True
         )
-
-    def _initialise(self) -> None:
-        for block in self.body:
-            nn.init.kaiming_normal_(block.conv1.weight)
-            nn.init.kaiming_normal_(block.conv2.weight)
-            block.conv2.weight.data *= 0.1
-            nn.init.zeros_(block.conv1.bias)
-            nn.init.zeros_(block.conv2.bias)
-        nn.init.normal_(self.tail.weight, std=1e-3)
-        nn.init.zeros_(self.tail.bias)

@@ -6,6 +6,7 @@ spandrel takes seconds to import, so it is imported where it is first needed.
 import inspect
 import typing
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
@@ -108,8 +109,7 @@ class Adapter(Network):
         # a copy in any case: RCAN scales its input in place
         padded = functional.pad(degraded, (0, right, 0, bottom), mode="replicate").clone()
         padded = padded.contiguous() if self.channels_first else padded
-        autocast = torch.is_autocast_enabled(degraded.device.type) and not self.full_precision
-        with torch.autocast(degraded.device.type, enabled=autocast):
+        with self._precision(degraded.device.type):
             parts = padded.split(1) if self.one_image else (padded,)
             restored = torch.cat([self._called(part) for part in parts])
         return restored[..., : height * self.scale, : width * self.scale]
@@ -119,6 +119,10 @@ class Adapter(Network):
         if not self.channels_first:
             return super()._apply(fn, recurse)
         return super()._apply(lambda tensor: fn(tensor.flatten()).reshape(tensor.shape), recurse)
+
+    def _precision(self, device: str) -> AbstractContextManager[object]:
+        exempt = self.full_precision and device != "meta"
+        return torch.autocast(device, enabled=False) if exempt else nullcontext()
 
     def _called(self, padded: Tensor) -> Tensor:
         if self.conditions:
@@ -178,6 +182,6 @@ def _type(parameter: inspect.Parameter) -> Any:
     if default is None or default is inspect.Parameter.empty:
         return Any
     if isinstance(default, (list, tuple)) and default:
-        element = type(default[0])
+        element: Any = type(default[0])
         return tuple[element, ...] if isinstance(default, tuple) else list[element]
     return type(default)

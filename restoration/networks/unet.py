@@ -5,7 +5,15 @@ from itertools import pairwise
 from torch import Tensor, nn
 from torch.nn import functional
 
-from restoration.networks.layers import Down, ResidualBlock, Up, conv3, receptive_radius
+from restoration.networks.layers import (
+    Down,
+    ResidualBlock,
+    Up,
+    conv3,
+    near_zero_,
+    receptive_radius,
+    scaled_he_,
+)
 from restoration.networks.network import Network
 
 
@@ -57,15 +65,12 @@ class ResUnet(Network):
         return degraded + functional.pixel_shuffle(self.tail(features), self.packing)
 
     def _initialise(self) -> None:
-        # every residual branch and the output start at zero: the untrained network is the identity
+        # every residual branch and the output start near zero: the untrained network is about the identity
         for module in self.modules():
             if isinstance(module, ResidualBlock):
-                nn.init.kaiming_normal_(module.conv1.weight)
-                nn.init.normal_(module.conv2.weight, std=1e-3)
-                nn.init.zeros_(module.conv1.bias)
-                nn.init.zeros_(module.conv2.bias)
-        nn.init.normal_(self.tail.weight, std=1e-3)
-        nn.init.zeros_(self.tail.bias)
+                scaled_he_(module.conv1, 1.0)
+                near_zero_(module.conv2)
+        near_zero_(self.tail)
 
 
 def _level(width: int, blocks: int) -> nn.Sequential:

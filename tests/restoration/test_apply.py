@@ -10,7 +10,15 @@ import torch
 from PIL import Image
 from torch import nn
 
-from restoration.apply import Inference, _filled, apply, fast_bfloat16, restore_image, restore_picture
+from restoration.apply import (
+    Inference,
+    _filled,
+    apply,
+    fast_bfloat16,
+    restore_image,
+    restore_picture,
+    tile_of,
+)
 from restoration.errors import RequestError, RestorationError
 from restoration.image import Picture, read, read_samples, to_float, write
 from restoration.targets import plan
@@ -155,7 +163,9 @@ def test_pixels_equal_those_of_the_image():
     picture = Picture(random_samples(3, 16, 50, 47))
     restored = restore_picture(network, picture, Inference(tile=16))
     expected = restore_image(network, picture.pixels, tile=16, precision="fp32")
-    assert np.array_equal(restored.samples, np.floor(expected[0].permute(1, 2, 0).clamp(0, 1) * 65535 + 0.5))
+    assert np.array_equal(
+        restored.samples, (expected[0].permute(1, 2, 0).clamp(0, 1) * 65535 + 0.5).floor().numpy()
+    )
 
 
 def test_alpha_is_enlarged_and_kept_at_scale_one():
@@ -371,6 +381,14 @@ def test_requests_that_are_refused(photos):
     assert refusal([photos], "out", shard=(2, 2)) == "--shard 2/2: expected i/n with i from 0 to n-1"
     Path("taken").touch()
     assert refusal([photos], "taken") == "--out taken: a file; expected a folder for 4 inputs"
+
+
+def test_words_for_tiles():
+    assert [tile_of(text) for text in ("auto", "off", "96")] == ["auto", "off", 96]
+    for text in ("0", "-5", "1.5", "none"):
+        with pytest.raises(RequestError) as error:
+            tile_of(text)
+        assert str(error.value) == f"--tile {text}: expected auto, off or a whole number of pixels from 1"
 
 
 def test_nothing_is_written_when_a_request_is_refused(photos):

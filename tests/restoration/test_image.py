@@ -14,8 +14,8 @@ from PIL import Image, ImageCms
 from PIL.PngImagePlugin import PngInfo
 
 from restoration import image as images
-from restoration.decoding import turned, upright
 from restoration.errors import ImageError
+from restoration.exif import turned, upright
 from restoration.image import (
     Picture,
     find_images,
@@ -219,6 +219,11 @@ def test_cmyk_is_read_as_srgb_without_its_profile(tmp_path):
     picture = read(tmp_path / "a.jpg")
     assert picture.icc is None
     assert np.abs(picture.samples.astype(int) - [255, 0, 0]).max() <= 3
+
+
+def test_lab_is_read_as_srgb(tmp_path):
+    Image.new("LAB", (4, 4), (255, 128, 128)).save(tmp_path / "a.tif")
+    assert np.abs(read_samples(tmp_path / "a.tif").astype(int) - 255).max() <= 2
 
 
 def test_alpha_is_not_lost_without_a_word(tmp_path):

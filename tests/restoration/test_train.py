@@ -287,15 +287,33 @@ def test_kill_9_and_the_same_command_give_the_same_weights(tiny, tmp_path):
     assert same(a, b)
 
 
+PROTOCOL = """
+name = "tiny"
+task = "super-resolution"
+clean = ["photos"]
+degraded = { name = "bicubic" }
+scale = 2
+border = 2
+metrics = ["psnr-y"]
+"""
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("strategy", ["replicate", "fully-shard"])
 def test_two_processes_equal_one(tiny, tmp_path, strategy):
     tiny("unused")
-    settings = ("schedule.steps=6", "schedule.micro_batches=2", f"distributed.strategy={strategy}")
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    protocol = tmp_path / "tiny-protocol.toml"
+    protocol.write_text(PROTOCOL)
+    settings = ("schedule.steps=6", "schedule.micro_batches=2", f"distributed.strategy={strategy}",
+                f'validation.protocols=["{protocol}"]', "validation.every=3")  # fmt: skip
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "RESTORATION_DATA": str(tmp_path)}
     subprocess.run([sys.executable, *command(tmp_path, "one", *settings)], check=True, env=environment)
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "0"]
-    launcher = [*torchrun[:4], "2", "--standalone"]
-    subprocess.run([*launcher, *command(tmp_path, "two", *settings)], check=True, env=environment)
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone"]
+    subprocess.run([*torchrun, *command(tmp_path, "two", *settings)], check=True, env=environment)
     one, two = (load_file(tmp_path / f / "restorer.safetensors") for f in ("one", "two"))
     assert max(float((one[k] - two[k]).abs().max()) for k in one) < 1e-5
+    scores = [(tmp_path / f / "validation.csv").read_text().splitlines() for f in ("one", "two")]
+    assert scores[0][0] == scores[1][0] == "step,tiny psnr-y"
+    values = [[float(row.split(",")[1]) for row in rows[1:]] for rows in scores]
+    assert len(values[0]) == 2
+    assert values[0] == pytest.approx(values[1], abs=1e-3)

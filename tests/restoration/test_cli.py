@@ -1,0 +1,224 @@
+"""The command line: what a request that is wrong gets, one line and exit code 2, and nothing written."""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from restoration.cli import main
+from restoration.networks.plainsr import PlainSr
+from restoration.restorers.card import Card
+from restoration.weights import save
+
+
+@pytest.fixture
+def command(monkeypatch, capsys, tmp_path):
+    monkeypatch.chdir(tmp_path)
+
+    def run(*words: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["restoration", *map(str, words)])
+        with pytest.raises(SystemExit) as left:
+            main()
+        output = capsys.readouterr()
+        return left.value.code, output.out, output.err
+
+    return run
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for i in range(2):
+        Image.fromarray(np.random.default_rng(i).integers(0, 256, (40, 48, 3), dtype=np.uint8)).save(
+            folder / f"{i}.png"
+        )
+    return folder
+
+
+@pytest.fixture
+def restorer(tmp_path: Path) -> Path:
+    path = tmp_path / "tiny.safetensors"
+    network = {"name": "plain-sr", "scale": 2, "channels": 3, "width": 8, "blocks": 1}
+    save(path, PlainSr(scale=2, width=8, blocks=1), Card("tiny", "super-resolution", network, scale=2))
+    return path
+
+
+def everything(folder: Path) -> set[str]:
+    return {str(p.relative_to(folder)) for p in folder.rglob("*")}
+
+
+TRAIN = ("train", "sr-x4-small", "--device", "cpu", "--set", "validation.protocols=[]", "--set", "initial=")
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (("train", "sr-x4-smal"), "unknown experiment 'sr-x4-smal'; did you mean 'sr-x4-small'?"),
+        ((*TRAIN, "--set", "schedule.stepz=5"), "schedule.stepz: unknown key; did you mean 'steps'?"),
+        ((*TRAIN, "--set", "schedule.steps=1.5"), "schedule.steps = 1.5: expected a whole number"),
+        ((*TRAIN, "--set", "stack.0.name=l3"), "stack.0: unknown term 'l3'; did you mean 'l2'?"),
+        (
+            (*TRAIN, "--set", "network.widht=3"),
+            "network.widht: unknown key of network 'plain-sr'; did you mean 'width'?",
+        ),
+        (
+            (*TRAIN, "--set", "stack.0.wieght=3"),
+            "stack.0.wieght: unknown key of term 'l1'; did you mean 'weight'?",
+        ),
+        (
+            (*TRAIN, "--set", "data.images=nowhere/at/all"),
+            'data.images = "nowhere/at/all": no such folder or file',
+        ),
+        ((*TRAIN, "--set", "data.images=empty"), 'data.images = "empty": no images in this folder'),
+        ((*TRAIN, "--set", "data.images=photos"), "photos/0.png: 48x40 pixels, smaller than data.crop = 192"),
+        (
+            (*TRAIN, "--set", "data.images=photos", "--set", "data.crop=32", "--set", "network.scale=2"),
+            "network: 'plain-sr' enlarges by 2, but data.degradation 'bicubic' shrinks by 4",
+        ),
+        (
+            (*TRAIN, "--set", "data.images=photos", "--set", "data.crop=31"),
+            "data.crop = 31: expected a multiple of the scale 4",
+        ),
+        (
+            ("train", "sr-x4-small", "--set", "validation.protocols=['set5-x5']"),
+            "unknown protocol 'set5-x5'; did you mean 'set5-x4'?",
+        ),
+        (("train", "nowhere.toml"), "nowhere.toml: no such experiment file"),
+        (("benchmark", "set5-x44", "bicubic-x4"), "unknown protocol 'set5-x44'; did you mean 'set5-x4'?"),
+        (
+            ("benchmark", "photos-x4", "bicubic-x2"),
+            "restorer 'bicubic-x2' has scale 2; protocol 'photos-x4' needs 4",
+        ),
+        (
+            ("benchmark", "photos-x4", "tiny.safetensors"),
+            "restorer 'tiny.safetensors' has scale 2; protocol 'photos-x4' needs 4",
+        ),
+        (
+            ("benchmark", "photos-x4", "bicubic-x4", "--metrics", "psnr"),
+            "photos-x4.metrics: unknown metric 'psnr'; did you mean 'psnr-y'?",
+        ),
+        (
+            ("benchmark", "photos-x4", "bicubic-x4", "--set", "luma=uint9"),
+            "photos-x4.luma = \"uint9\": expected 'float' or 'uint8'; did you mean 'uint8'?",
+        ),
+        (
+            ("benchmark", "photos-x4"),
+            "benchmark: expected PROTOCOL[,PROTOCOL] RESTORER..., or --pairs RESTORED CLEAN, or --table",
+        ),
+        (
+            ("apply", "bicubicx4", "photos", "--out", "out"),
+            "bicubicx4: no such file and no restorer of that name; did you mean 'bicubic-x4'?",
+        ),
+        (("apply", "corrupt.safetensors", "photos", "--out", "out"), "corrupt.safetensors: "),
+        (("apply", "other.safetensors", "photos", "--out", "out"), "other.safetensors: "),
+        (("apply", "bicubic-x4", "nothing.png", "--out", "out"), "nothing.png: "),
+        (
+            ("apply", "bicubic-x4", "photos", "--out", "out", "--tile", "big"),
+            "--tile big: expected auto, off or a number of pixels",
+        ),
+        (
+            ("apply", "bicubic-x4", "photos", "--out", "out", "--precision", "fp8"),
+            "--precision fp8: expected auto, fp32, bf16",
+        ),
+        (
+            ("apply", "bicubic-x4", "photos", "--out", "out", "--shard", "2/2"),
+            "--shard 2/2: expected i/n with i from 0 to n-1",
+        ),
+        (("list", "netwroks"), "list: unknown family 'netwroks'; did you mean 'networks'?"),
+        (("show", "charbonier"), "show: unknown name 'charbonier'; did you mean 'charbonnier'?"),
+        (("apply", "bicubic-x4", "photos"), "Missing option '--out'"),
+        (("trian",), "No such command 'trian'."),
+    ],
+)
+def test_wrong_request_is_one_line(command, tmp_path, photos, restorer, words, line):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "corrupt.safetensors").write_bytes(restorer.read_bytes()[:-100])
+    wrong = {"name": "imdn", "scale": 2}
+    other = Card("other", "super-resolution", wrong, scale=2)
+    save(tmp_path / "other.safetensors", PlainSr(scale=2, width=8, blocks=1), other)
+    before = everything(tmp_path)
+    code, out, err = command(*words)
+    assert code == 2, err
+    assert out == ""
+    assert err.startswith(f"restoration: {line}"), err
+    assert len(err.strip().splitlines()) <= 2
+    assert everything(tmp_path) == before
+
+
+def test_missing_benchmark_images_are_named(command, monkeypatch, tmp_path):
+    monkeypatch.setenv("RESTORATION_DATA", str(tmp_path / "nothing-here"))
+    code, _, err = command("benchmark", "set5-x4", "bicubic-x4")
+    assert code == 2
+    assert "set5/HR" in err
+    assert len(err.strip().splitlines()) <= 2
+
+
+def test_apply_writes_and_keeps(command, photos, restorer):
+    code, out, _ = command("apply", restorer, photos, "--out", "out", "--device", "cpu")
+    assert (code, out) == (0, "2 written\n")
+    assert Image.open("out/0.png").size == (96, 80)
+    code, out, _ = command("apply", restorer, photos, "--out", "out", "--device", "cpu", "--json")
+    assert json.loads(out) == {"written": 0, "kept": 2, "failed": 0, "files": []}
+
+
+def test_one_unreadable_file_fails_alone(command, photos, restorer):
+    (photos / "bad.png").write_bytes(b"not a picture")
+    code, out, err = command("apply", restorer, photos, "--out", "out", "--device", "cpu", "--quiet")
+    assert (code, out) == (1, "")
+    assert err.startswith("restoration: ") and "bad.png" in err and err.strip().endswith("skipped")
+    assert {p.name for p in Path("out").iterdir()} == {"0.png", "1.png"}
+
+
+def test_full_disk_leaves_no_half_picture(command, photos, restorer, monkeypatch):
+    def full(stream, *arguments):
+        stream.write(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("restoration.image.WRITERS", {".png": full})
+    code, _, err = command("apply", restorer, photos / "0.png", "--out", "out", "--device", "cpu", "--quiet")
+    assert code == 1
+    assert "No space left on device" in err
+    assert not any(Path("out").iterdir()) if Path("out").exists() else True
+
+
+def test_train_apply_benchmark(command, photos, tmp_path):
+    settings = ["schedule.steps=3", "schedule.batch=2", "data.images=photos", "data.crop=32", "network.width=8",
+                "network.blocks=1", "validation.protocols=[]", "schedule.warmup=1", "initial="]  # fmt: skip
+    chosen = [word for s in settings for word in ("--set", s)]
+    train = ("train", "sr-x4-small", "--out", "run", "--device", "cpu", *chosen)
+    code, out, _ = command(*train, "--dry-run")
+    assert code == 0 and "parameters" in out and "2 images" in out and not Path("run").exists()
+    code, out, err = command(*train)
+    assert code == 0 and out == "wrote run/restorer.safetensors\n", err
+    assert {p.name for p in Path("run").iterdir()} >= {
+        "config.toml", "log.csv", "previews", "checkpoints", "restorer.safetensors", "card.md",
+    }  # fmt: skip
+    assert command(*train)[1] == "run is finished: run/restorer.safetensors\n"
+    assert (
+        command("apply", "run/restorer.safetensors", "photos/0.png", "--out", "big.png", "--device", "cpu")[0]
+        == 0
+    )
+    assert Image.open("big.png").size == (192, 160)
+    code, out, _ = command(
+        "benchmark", "photos-x4", "bicubic-x4", "run/restorer.safetensors", "--json", "--device", "cpu"
+    )
+    rows = json.loads(out)["rows"]
+    assert code == 0 and {r["restorer"] for r in rows} == {"bicubic-x4", "restorer.safetensors"}
+
+
+def test_initial_takes_over_what_fits(tmp_path, restorer):
+    from restoration.experiment import build_network, load
+
+    experiment = load("sr-x4-small", ["network.width=8", "network.blocks=1", f"initial={restorer}"])
+    torch.manual_seed(1)
+    network = build_network(experiment)
+    from restoration.weights import load as load_restorer
+
+    source = load_restorer(restorer).network.state_dict()
+    assert torch.equal(network.state_dict()["head.weight"], source["head.weight"])
+    assert network.state_dict()["tail.weight"].shape != source["tail.weight"].shape
