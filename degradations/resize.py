@@ -186,9 +186,8 @@ def _filter_columns(band: Tensor, bands: _Bands) -> Tensor:
         return torch.einsum("nybk,bgk->nybg", parts, bands.weights).flatten(2)
     edges = band.index_select(2, bands.before), band.index_select(2, bands.after)
     padded = torch.cat([edges[0], band[..., bands.body], edges[1]], dim=2)
-    windows = padded.unfold(2, bands.weights.shape[2], bands.step).flatten(
-        0, 2
-    )  # copied: one product, not many
+    # flattened, that is copied, for one product instead of as many as there are rows
+    windows = padded.unfold(2, bands.weights.shape[2], bands.step).flatten(0, 2)
     return (windows @ bands.weights[0].mT).view(*band.shape[:2], -1)
 
 

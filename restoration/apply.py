@@ -141,16 +141,6 @@ def apply(
     return report
 
 
-def tile_of(text: str) -> Tile:
-    """Return the tile that ``--tile`` asks for."""
-    words: dict[str, Tile] = {"auto": "auto", "off": "off"}
-    if text in words:
-        return words[text]
-    if text.isdecimal() and int(text) > 0:
-        return int(text)
-    raise RequestError(f"--tile {text}: expected auto, off or a whole number of pixels from 1")
-
-
 def fast_bfloat16(device: torch.device) -> bool:
     """Return whether the device multiplies bfloat16 in hardware."""
     if device.type == "cuda":

@@ -10,14 +10,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from restoration.degradations import Degradation
 from restoration.degradations.draws import Key, generator
 from restoration.errors import ConfigError, ImageError
-from restoration.image import find_images, read_samples, to_float
+from restoration.image import find_images, read_samples, stored_size, to_float
 from restoration.method import Batch
+from restoration.tiling import turned
 
 SHIPPED = "photos"  # the folder of photographs that comes with the package
 
@@ -38,7 +38,10 @@ def training_images(sources: str | Sequence[str], crop: int) -> list[Path]:
     sources = [sources] if isinstance(sources, str) else list(sources)
     paths = [path for source in sources for path in _expand(source)]
     for path in paths:
-        width, height = _header_size(path)
+        try:
+            height, width = stored_size(path)
+        except ImageError as error:
+            raise ConfigError(f"data.images: {error}") from None
         if min(width, height) < crop:
             raise ConfigError(f"{path}: {width}x{height} pixels, smaller than data.crop = {crop}")
     return paths
@@ -127,7 +130,7 @@ class Pairs:
         )
         if self.grey and image.shape[1] == 3:
             image = _luminance(image)
-        return _turned(image, int(rng.integers(8))) if self.augment else image
+        return turned(image, int(rng.integers(8))) if self.augment else image
 
 
 def prefetch(
@@ -164,13 +167,6 @@ def _permutation(seed: int, epoch: int, length: int) -> np.ndarray:
     return _PERMUTATIONS[known]
 
 
-def _turned(image: Tensor, which: int) -> Tensor:
-    """Return one of the eight flips and quarter turns of a square image."""
-    image = image.flip(-1) if which & 1 else image
-    image = image.flip(-2) if which & 2 else image
-    return image.transpose(-1, -2) if which & 4 else image
-
-
 def _luminance(image: Tensor) -> Tensor:
     """Return grey in [0, 1] by MATLAB's rgb2gray weights (BT.601)."""
     weights = image.new_tensor([0.298936021293775, 0.587043074451121, 0.114020904255103])
@@ -191,13 +187,3 @@ def _expand(source: str) -> list[Path]:
     if not found:
         raise ConfigError(f'data.images = "{source}": no images in this folder')
     return found
-
-
-def _header_size(path: Path) -> tuple[int, int]:
-    limit = Image.MAX_IMAGE_PIXELS
-    try:
-        with Image.open(path) as image:
-            return image.size
-    except (OSError, UnidentifiedImageError, Image.DecompressionBombError):
-        read_samples(path)  # says in its own words what is wrong with the file
-        raise ImageError(f"{path}: not a readable image (limit {limit} pixels)") from None

@@ -3,12 +3,16 @@
 import math
 import os
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import torch
 from PIL import Image
+from PIL.ImageFile import ImageFile
 from torch import Tensor
 
 from restoration import encoding
@@ -75,22 +79,14 @@ def find_images(folder: str | Path) -> list[Path]:
 
 def read(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> Picture:
     """Return the picture in a file; its size is checked by the header, before anything is decoded."""
-    path = Path(path)
-    try:
-        stream = path.open("rb")
-    except OSError as error:
-        raise ImageError(f"{path}: cannot be read ({error.strerror})") from None
-    with stream, PILLOW_SETTINGS:
-        try:
-            image = Image.open(stream, formats=FORMATS)
-            _check(path, image, max_pixels)
-            return _picture(decode(image, stream), "JPEG" if image.format == "MPO" else str(image.format))
-        except ImageError:
-            raise
-        except Unsupported as error:
-            raise ImageError(f"{path}: {error}") from None
-        except DAMAGE as error:
-            raise ImageError(f"{path}: not a readable image ({unreadable(path, error)})") from None
+    with _opened(Path(path), max_pixels) as (image, stream):
+        return _picture(decode(image, stream), "JPEG" if image.format == "MPO" else str(image.format))
+
+
+def stored_size(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
+    """Return (height, width) by a file's header, as stored: an orientation tag may exchange them."""
+    with _opened(Path(path), max_pixels) as (image, _):
+        return image.height, image.width
 
 
 def write(path: str | Path, picture: Picture) -> None:
@@ -163,6 +159,26 @@ def _with_alpha(path: Path, picture: Picture) -> np.ndarray:
             f"{path}: {path.suffix} holds no transparency; expected one of {' '.join(ALPHA_SUFFIXES)}"
         )
     return picture.samples
+
+
+@contextmanager
+def _opened(path: Path, max_pixels: int) -> Iterator[tuple[ImageFile, IO[bytes]]]:
+    """Yield the image with its header read and checked; whatever is wrong with the file becomes one line."""
+    try:
+        stream = path.open("rb")
+    except OSError as error:
+        raise ImageError(f"{path}: cannot be read ({error.strerror})") from None
+    with stream, PILLOW_SETTINGS:
+        try:
+            image = Image.open(stream, formats=FORMATS)
+            _check(path, image, max_pixels)
+            yield image, stream
+        except ImageError:
+            raise
+        except Unsupported as error:
+            raise ImageError(f"{path}: {error}") from None
+        except DAMAGE as error:
+            raise ImageError(f"{path}: not a readable image ({unreadable(path, error)})") from None
 
 
 def _check(path: Path, image: Image.Image, max_pixels: int) -> None:

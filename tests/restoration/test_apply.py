@@ -17,7 +17,6 @@ from restoration.apply import (
     fast_bfloat16,
     restore_image,
     restore_picture,
-    tile_of,
 )
 from restoration.errors import RequestError, RestorationError
 from restoration.image import Picture, read, read_samples, to_float, write
@@ -381,14 +380,6 @@ def test_requests_that_are_refused(photos):
     assert refusal([photos], "out", shard=(2, 2)) == "--shard 2/2: expected i/n with i from 0 to n-1"
     Path("taken").touch()
     assert refusal([photos], "taken") == "--out taken: a file; expected a folder for 4 inputs"
-
-
-def test_words_for_tiles():
-    assert [tile_of(text) for text in ("auto", "off", "96")] == ["auto", "off", 96]
-    for text in ("0", "-5", "1.5", "none"):
-        with pytest.raises(RequestError) as error:
-            tile_of(text)
-        assert str(error.value) == f"--tile {text}: expected auto, off or a whole number of pixels from 1"
 
 
 def test_nothing_is_written_when_a_request_is_refused(photos):

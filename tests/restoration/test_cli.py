@@ -76,6 +76,7 @@ TRAIN = ("train", "sr-x4-small", "--device", "cpu", "--set", "validation.protoco
         ),
         ((*TRAIN, "--set", "data.images=empty"), 'data.images = "empty": no images in this folder'),
         ((*TRAIN, "--set", "data.images=photos"), "photos/0.png: 48x40 pixels, smaller than data.crop = 192"),
+        ((*TRAIN, "--set", "data.images=damaged"), "data.images: damaged/cut.png: not a readable image"),
         (
             (*TRAIN, "--set", "data.images=photos", "--set", "data.crop=32", "--set", "network.scale=2"),
             "network: 'plain-sr' enlarges by 2, but data.degradation 'bicubic' shrinks by 4",
@@ -141,6 +142,8 @@ def test_wrong_request_is_one_line(command, tmp_path, photos, restorer, words, l
     wrong = {"name": "imdn", "scale": 2}
     other = Card("other", "super-resolution", wrong, scale=2)
     save(tmp_path / "other.safetensors", PlainSr(scale=2, width=8, blocks=1), other)
+    (tmp_path / "damaged").mkdir()
+    (tmp_path / "damaged" / "cut.png").write_bytes((photos / "0.png").read_bytes()[:20])
     before = everything(tmp_path)
     code, out, err = command(*words)
     assert code == 2, err

@@ -1,0 +1,201 @@
+"""SSIM and MS-SSIM: brute force, closed forms, scikit-image and piq."""
+
+import numpy as np
+import piq
+import pytest
+import torch
+from torch import Tensor
+
+from restoration.losses import ssim as module
+from restoration.losses.ssim import MsSsim, Ssim, ms_ssim, ssim
+
+
+def pair(height: int, width: int, *, images: int = 1, channels: int = 3) -> tuple[Tensor, Tensor]:
+    """Return a smooth picture with flat parts, and the same with noise, in float64."""
+    rng = torch.Generator().manual_seed(height * 10_000 + width)
+    coarse = torch.rand(images, channels, height // 8 + 2, width // 8 + 2, generator=rng, dtype=torch.float64)
+    clean = (
+        torch.nn.functional.interpolate(coarse, (height, width), mode="bilinear")
+        .mul(1.6)
+        .sub(0.3)
+        .clamp(0, 1)
+    )
+    noise = torch.randn(clean.shape, generator=rng, dtype=torch.float64)
+    return (clean + 0.1 * noise).clamp(0, 1), clean
+
+
+def brute_force(restored: Tensor, clean: Tensor, window: int = 11, sigma: float = 1.5) -> float:
+    """Wang et al. (2004), eq. 13, window by window, of one image."""
+    offsets = np.arange(window) - window // 2
+    line = np.exp(-(offsets**2) / (2 * sigma**2))
+    weights = np.outer(line, line) / line.sum() ** 2
+    x, y = restored[0].numpy(), clean[0].numpy()
+    values = []
+    for channel, top, left in np.ndindex(len(x), x.shape[1] - window + 1, x.shape[2] - window + 1):
+        a, b = (image[channel, top : top + window, left : left + window] for image in (x, y))
+        mean_a, mean_b = (weights * a).sum(), (weights * b).sum()
+        variances = (weights * (a - mean_a) ** 2).sum() + (weights * (b - mean_b) ** 2).sum()
+        covariance = (weights * (a - mean_a) * (b - mean_b)).sum()
+        luminance = (2 * mean_a * mean_b + 0.01**2) / (mean_a**2 + mean_b**2 + 0.01**2)
+        values.append(luminance * (2 * covariance + 0.03**2) / (variances + 0.03**2))
+    return float(np.mean(values))
+
+
+# one window, one band, several bands and blocks with every kind of remainder
+SIZES = [(11, 11), (12, 40), (42, 74), (43, 75), (75, 139), (106, 30)]
+
+
+@pytest.mark.parametrize(("height", "width"), SIZES[:3])
+@pytest.mark.parametrize(("window", "sigma"), [(11, 1.5), (7, 1.0), (1, 1.5)])
+def test_every_window_by_brute_force(height, width, window, sigma):
+    restored, clean = pair(height, width, channels=1)
+    value = ssim(restored, clean, window=window, sigma=sigma).item()
+    assert value == pytest.approx(brute_force(restored, clean, window, sigma), abs=1e-12)
+
+
+@pytest.mark.parametrize(("height", "width"), SIZES)
+def test_value_is_scikit_images_and_piqs(height, width):
+    restored, clean = pair(height, width, images=2)
+    expected = piq.ssim(restored, clean, downsample=False, reduction="none")
+    for dtype, precision in ((torch.float64, 1e-12), (torch.float32, 1e-6)):
+        value = ssim(restored.to(dtype), clean.to(dtype))
+        torch.testing.assert_close(value.double(), expected, rtol=0, atol=precision)
+        assert value.dtype == dtype
+    metrics = pytest.importorskip("skimage.metrics", reason="needs scikit-image, of the extra 'classical'")
+    options = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "full": True}
+    for i in range(2):
+        images = restored[i].numpy(), clean[i].numpy()
+        whole = metrics.structural_similarity(*images, data_range=1, channel_axis=0, **options)[1]
+        assert ssim(restored, clean)[i].item() == pytest.approx(whole[:, 5:-5, 5:-5].mean(), abs=1e-12)
+
+
+@pytest.mark.parametrize(("height", "width"), SIZES)
+def test_training_finds_the_same_value(height, width):
+    restored, clean = pair(height, width, images=2)
+    value = ssim(restored.requires_grad_(), clean)
+    torch.testing.assert_close(value, ssim(restored.detach(), clean), rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(
+        torch.autograd.grad(value.sum(), restored)[0],
+        torch.autograd.grad(piq.ssim(restored, clean, downsample=False, reduction="sum"), restored)[0],
+        rtol=1e-9,
+        atol=1e-12,
+    )
+
+
+def test_planes_are_grouped_without_being_mixed(monkeypatch):
+    restored, clean = pair(60, 40, images=5)
+    expected = ssim(restored, clean)
+    monkeypatch.setattr(module, "BAND_SAMPLES", 4 * 42 * 40)  # four planes at a time, of fifteen
+    torch.testing.assert_close(ssim(restored, clean), expected, rtol=1e-13, atol=0)
+
+
+@pytest.mark.parametrize(("a", "b"), [(0.0, 1.0), (0.25, 0.75), (0.5, 0.5), (1.0, 0.99)])
+def test_constants_have_luminance_alone(a, b):
+    expected = (2 * a * b + 1e-4) / (a * a + b * b + 1e-4)
+    image = torch.ones(1, 3, 50, 90)
+    assert ssim(a * image, b * image).item() == pytest.approx(expected, abs=1e-6)
+    assert ssim(a * image.requires_grad_(), b * image).item() == pytest.approx(expected, abs=1e-6)
+
+
+def test_contrast_alone_is_its_closed_form():
+    """Stripes under a box-like window: means agree, deviations are in the ratio 1 to 2."""
+    stripes = torch.tensor([-1.0, 1.0], dtype=torch.float64).repeat(20).expand(1, 1, 40, 40)
+    value = ssim(0.5 + 0.1 * stripes, 0.5 + 0.2 * stripes, sigma=3.0)
+    variance = 1 - 1e-6  # of the stripes: the window's alternating sum is nearly 0
+    expected = (4 * 0.01 * variance + 9e-4) / (5 * 0.01 * variance + 9e-4)
+    assert value.item() == pytest.approx(expected, abs=2e-3)
+
+
+def test_float32_is_exact_on_bright_flat_pictures():
+    """Where the textbook ``mean x² − (mean x)²`` cancels."""
+    rng = torch.Generator().manual_seed(0)
+    clean = 0.98 + 1e-3 * torch.rand(1, 3, 80, 80, generator=rng, dtype=torch.float64)
+    restored = clean + 2e-3 * torch.randn(clean.shape, generator=rng, dtype=torch.float64)
+    assert abs(ssim(restored.float(), clean.float()).item() - ssim(restored, clean).item()) < 1e-6
+
+
+def test_half_precision_is_worked_out_in_float32():
+    restored, clean = (image.bfloat16() for image in pair(40, 40))
+    assert torch.equal(ssim(restored, clean), ssim(restored.float(), clean.float()))
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(ssim(restored.float(), clean.float()), ssim(restored, clean))
+
+
+def test_second_derivatives():
+    restored, clean = (image.requires_grad_() for image in pair(12, 13, channels=1))
+    assert torch.autograd.gradgradcheck(ssim, (restored, clean), fast_mode=True)
+
+
+def test_layout_in_memory_does_not_matter():
+    restored, clean = pair(50, 80, images=2)
+    sideways = restored.to(memory_format=torch.channels_last), clean.mT.contiguous().mT
+    torch.testing.assert_close(ssim(*sideways), ssim(restored, clean), rtol=1e-13, atol=0)
+
+
+# even and odd sides, a side that is odd at one scale only, the smallest
+@pytest.mark.parametrize(("height", "width"), [(161, 161), (176, 192), (163, 240), (180, 321), (270, 176)])
+def test_ms_ssim_is_piqs(height, width):
+    restored, clean = pair(height, width, channels=2)
+    expected = piq.multi_scale_ssim(restored, clean, reduction="none")
+    torch.testing.assert_close(ms_ssim(restored, clean), expected, rtol=0, atol=1e-12)
+    value = ms_ssim(restored.float().requires_grad_(), clean.float())
+    torch.testing.assert_close(value.double(), expected, rtol=0, atol=1e-6)
+
+
+def test_ms_ssim_of_constants_is_luminance_of_the_last_scale():
+    image = torch.ones(1, 1, 170, 170, dtype=torch.float64)
+    luminance = (2 * 0.3 * 0.6 + 1e-4) / (0.3**2 + 0.6**2 + 1e-4)
+    assert ms_ssim(0.3 * image, 0.6 * image).item() == pytest.approx(luminance**0.1333, abs=1e-9)
+
+
+def test_a_negative_structure_counts_as_zero_with_finite_slope():
+    noise = torch.randn(1, 3, 170, 170, generator=torch.Generator().manual_seed(0))
+    restored = (0.5 - 0.2 * noise).requires_grad_()
+    value = ms_ssim(restored, 0.5 + 0.2 * noise)
+    assert value.item() == 0
+    assert torch.equal(torch.autograd.grad(value.sum(), restored)[0], torch.zeros_like(restored))
+
+
+def test_losses_are_one_minus_the_similarity():
+    restored, clean = pair(170, 176, images=2)
+    options = {"window": 7, "sigma": 1.2, "k1": 0.02, "k2": 0.05}
+    torch.testing.assert_close(Ssim(**options)(restored, clean), 1 - ssim(restored, clean, **options))
+    torch.testing.assert_close(MsSsim(**options)(restored, clean), 1 - ms_ssim(restored, clean, **options))
+    assert not torch.allclose(Ssim(**options)(restored, clean), Ssim()(restored, clean))
+
+
+def test_losses_lead_to_the_clean_image():
+    _, clean = pair(24, 24, channels=1)
+    restored = (clean * 0.5 + 0.2).requires_grad_()
+    optimizer = torch.optim.Adam([restored], lr=0.02)
+    for _ in range(200):
+        optimizer.zero_grad()
+        Ssim()(restored, clean).sum().backward()
+        optimizer.step()
+    assert (restored - clean).abs().max() < 0.03
+
+
+def message(function, *arguments, **options) -> str:
+    with pytest.raises(ValueError) as error:
+        function(*arguments, **options)
+    return str(error.value)
+
+
+def test_refusals():
+    small = torch.rand(1, 3, 10, 64)
+    assert message(ssim, small, small) == "ssim: images are 10x64; a window needs 11 pixels a side"
+    image = torch.rand(1, 3, 96, 128)
+    expected = "ms-ssim: images are 96x128; five scales of an 11-pixel window need 161 pixels a side"
+    assert message(ms_ssim, image, image) == expected
+    expected = "ms-ssim: images are 96x128; five scales of a 9-pixel window need 129 pixels a side"
+    assert message(ms_ssim, image, image, window=9) == expected
+    expected = "restored is 1x3x10x64 but clean is 1x3x96x128; expected equal sizes"
+    assert message(ssim, small, image) == message(ms_ssim, small, image) == expected
+
+
+@pytest.mark.parametrize("loss", [Ssim, MsSsim])
+def test_settings_that_mean_nothing_are_refused_when_built(loss):
+    assert message(loss, window=10) == "window = 10; expected an odd number from 1"
+    assert message(loss, window=-1) == "window = -1; expected an odd number from 1"
+    assert message(loss, sigma=0.0) == "sigma = 0; expected more than 0"
+    assert message(loss, k2=0.0) == "k1 = 0.01, k2 = 0; expected more than 0, flat areas would divide by 0"

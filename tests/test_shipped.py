@@ -1,0 +1,61 @@
+"""What the package ships: experiments that check, restorers with cards that reach their scores, README's tables."""
+
+from pathlib import Path
+
+import pytest
+
+from restoration import experiment
+from restoration.benchmarks import evaluate, fill_markers, load_protocol, protocol_names, readme_tables
+from restoration.experiment import build_network, load
+from restoration.weights import load as load_restorer
+from restoration.weights import shipped
+
+ROOT = Path(__file__).parent.parent
+BARS = {
+    ("sr-x2-small", "set5-x2"): 37.3,
+    ("sr-x4-small", "set5-x4"): 31.3,
+    ("denoise-color-small", "kodak5-color-25"): 31.0,
+}
+
+
+@pytest.mark.parametrize("name", experiment.shipped())
+def test_shipped_experiments_check_and_build(name):
+    settings = load(name)
+    assert settings.name == name
+    assert sum(p.numel() for p in build_network(settings).parameters())
+    for protocol in settings.validation.protocols:
+        load_protocol(protocol)
+
+
+@pytest.mark.parametrize("name", protocol_names())
+def test_shipped_protocols_check(name):
+    assert load_protocol(name).name == name
+
+
+@pytest.mark.parametrize("name", sorted(shipped()))
+def test_shipped_restorers_are_small_and_have_cards(name):
+    path = shipped()[name]
+    assert path.stat().st_size <= 4_000_000
+    card = load_restorer(name).card
+    assert card.name == name and "BSDS500" in path.with_suffix(".md").read_text()
+    assert "non-commercial" in card.licence
+    assert card.training["experiment"]["network"] == card.network
+
+
+def test_shipped_files_stay_below_fifty_megabytes():
+    assert {"sr-x2-small", "sr-x4-small", "denoise-color-small"} <= set(shipped())
+    folder = ROOT / "restoration"
+    files = [p for part in ("shipped", "photos") for p in (folder / part).iterdir()]
+    assert sum(p.stat().st_size for p in files) <= 50_000_000
+
+
+@pytest.mark.slow
+@pytest.mark.weights
+@pytest.mark.parametrize(("name", "protocol"), BARS)
+def test_shipped_restorers_reach_their_bars(data_root, name, protocol):
+    assert evaluate(load_restorer(name), protocol, data=data_root).mean("psnr-y" if "set5" in protocol else "psnr-rgb") >= BARS[name, protocol]
+
+
+def test_readme_holds_the_committed_results():
+    text = (ROOT / "README.md").read_text()
+    assert fill_markers(text, readme_tables(ROOT / "benchmarks" / "results")) == text
