@@ -72,7 +72,8 @@ def resize(
     smooth = antialias and kernel != "nearest"
     rows = _axis(height, scale, size and size[0], kernel, smooth, edges)
     columns = _axis(width, scale, size and size[1], kernel, smooth, edges)
-    with torch.autocast(image.device.type, enabled=False):
+    device = image.device.type
+    with torch.autocast(device if torch.amp.is_autocast_available(device) else "cpu", enabled=False):
         if columns.scale < rows.scale:
             return _resized(image.mT.contiguous(), columns, rows, levels).mT.contiguous()
         return _resized(image, rows, columns, levels)
@@ -188,7 +189,7 @@ def _filter_columns(band: Tensor, bands: _Bands) -> Tensor:
     padded = torch.cat([edges[0], band[..., bands.body], edges[1]], dim=2)
     # flattened, that is copied, for one product instead of as many as there are rows
     windows = padded.unfold(2, bands.weights.shape[2], bands.step).flatten(0, 2)
-    return (windows @ bands.weights[0].mT).view(*band.shape[:2], -1)
+    return (windows @ bands.weights[0].mT).view(*band.shape[:2], bands.weights.shape[:2].numel())
 
 
 def _rounded(samples: Tensor, levels: int | None) -> Tensor:

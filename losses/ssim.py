@@ -17,9 +17,10 @@ from restoration.losses.pixel import same_shape
 # Wang, Simoncelli & Bovik, "Multi-scale structural similarity", 2003, section 3.2: finest scale first
 SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 
-# Output rows and columns of one matrix product, and samples of one map that are worked on at a time: measured fastest.
-# Wider products waste arithmetic on zeros, narrower ones memory; smaller bands wake the threads too often.
-ROWS, COLUMNS = 32, 64
+# Outputs of one matrix product, and the rows and samples of one map that are worked on at a time. Measured fastest: wider
+# blocks waste arithmetic on zeros, narrower ones memory; larger bands leave the cache, smaller ones wake threads too often.
+BLOCK = 16
+BAND_ROWS = 32
 BAND_SAMPLES = 1 << 18
 
 
@@ -132,7 +133,7 @@ def ms_ssim(
 def _similarity(restored: Tensor, clean: Tensor, window: Window) -> tuple[Tensor, Tensor]:
     """Return the means over the valid region of SSIM and of its contrast-structure part: (N, C) each."""
     dtype = torch.promote_types(torch.promote_types(restored.dtype, clean.dtype), torch.float32)
-    planes = restored.to(dtype).flatten(0, 1), clean.to(dtype).flatten(0, 1)
+    planes = [image.to(dtype).flatten(0, 1).transpose(0, 1) for image in (restored, clean)]
     needs_gradient = torch.is_grad_enabled() and (restored.requires_grad or clean.requires_grad)
     sums = _sums(*planes, window) if needs_gradient else _sums_by_band(*planes, window)
     height, width = (length - window.size + 1 for length in restored.shape[-2:])
@@ -141,96 +142,92 @@ def _similarity(restored: Tensor, clean: Tensor, window: Window) -> tuple[Tensor
 
 
 def _sums_by_band(restored: Tensor, clean: Tensor, window: Window) -> tuple[Tensor, Tensor]:
-    """Return ``_sums`` of (P, H, W) planes, worked out some rows of some planes at a time, to stay in the cache."""
-    planes, height, width = restored.shape
+    """Return ``_sums`` of (H, P, W) planes, worked out some rows of some planes at a time, to stay in the cache."""
+    height, planes, width = restored.shape
     reach = window.size - 1
-    group = max(1, BAND_SAMPLES // ((ROWS + reach) * width))
+    group = max(1, BAND_SAMPLES // ((BAND_ROWS + reach) * width))
     sums = restored.new_zeros(2, planes)
     for first in range(0, planes, group):
         some = slice(first, first + group)
-        for top in range(0, height - reach, ROWS):
-            band = slice(top, top + ROWS + reach)
-            sums[:, some] += torch.stack(_sums(restored[some, band], clean[some, band], window))
+        for top in range(0, height - reach, BAND_ROWS):
+            band = slice(top, top + BAND_ROWS + reach)
+            sums[:, some] += torch.stack(_sums(restored[band, some], clean[band, some], window))
     return sums[0], sums[1]
 
 
 def _sums(restored: Tensor, clean: Tensor, window: Window) -> tuple[Tensor, Tensor]:
-    """Return the sums over the valid region of SSIM and of its contrast-structure part, of (P, H, W) planes: (P,) each.
+    """Return the sums over the valid region of SSIM and of its contrast-structure part, of (H, P, W) planes: (P,) each.
 
     One half is subtracted from either image: it changes no covariance, and keeps ``mean s² − (mean s)²`` from
     cancelling in float32.
     """
     total, difference = restored + clean - 1, restored - clean
-    maps = torch.stack([total, difference, total.square(), difference.square()])
-    s, d, ss, dd = (
-        _Blur.apply(maps.flatten(0, 1), window.size, window.sigma).view(4, len(restored), -1).unbind()
-    )
+    maps = torch.stack([total, difference, total.square(), difference.square()], 1)
+    blurred = _Blur.apply(maps.flatten(1, 2), window.size, window.sigma)
+    s, d, ss, dd = blurred.unflatten(1, (4, -1)).unbind(1)
     mean_s, mean_d = (s + 1).square(), d.square()
     var_s, var_d = ss - s.square(), dd - mean_d
     c1, c2 = 2 * window.k1**2, 2 * window.k2**2
     structure = (var_s - var_d + c2) / (var_s + var_d + c2)
     full = (mean_s - mean_d + c1) / (mean_s + mean_d + c1) * structure
-    return full.sum(1), structure.sum(1)
+    return full.sum((0, 2)), structure.sum((0, 2))
 
 
 class _Blur(torch.autograd.Function):
-    """The valid part of a separable Gaussian blur of (P, H, W); its own transpose, but for padding."""
+    """The valid part of a separable Gaussian blur of (H, P, W) planes; its own transpose, but for padding."""
 
     @staticmethod
     def forward(ctx: torch.autograd.function.FunctionCtx, planes: Tensor, size: int, sigma: float) -> Tensor:
         ctx.window = size, sigma
-        return _blurred(planes, size, sigma)
+        matrix = _banded(size, sigma, planes.dtype, planes.device)
+        with torch.autocast(planes.device.type, enabled=False):
+            return _across(_down(planes.contiguous(), matrix, size - 1), matrix, size - 1)
 
     @staticmethod
     def backward(ctx: torch.autograd.function.FunctionCtx, slope: Tensor) -> tuple[Tensor, None, None]:
         reach = ctx.window[0] - 1
-        return _Blur.apply(pad(slope, [reach] * 4), *ctx.window), None, None
+        return _Blur.apply(pad(slope, [reach, reach, 0, 0, reach, reach]), *ctx.window), None, None
 
 
-def _blurred(planes: Tensor, size: int, sigma: float) -> Tensor:
-    height = planes.shape[1] - size + 1
-    matrix = _banded(max(ROWS, COLUMNS), size, sigma, planes.dtype, planes.device)
-    with torch.autocast(planes.device.type, enabled=False):
-        bands = [
-            _across(_down(planes[:, top : top + ROWS + size - 1], matrix, size), matrix, size)
-            for top in range(0, height, ROWS)
-        ]
-    return bands[0] if len(bands) == 1 else torch.cat(bands, 1)
+# Both passes are one batched product: overlapping windows of the input go in, and blocks side by side come out, neither
+# copied; what is left over after the last whole block is a smaller product.
 
 
-def _down(band: Tensor, matrix: Tensor, size: int) -> Tensor:
-    """Blur the columns of a band of at most ``ROWS`` + size − 1 rows: (P, rows, W)."""
-    rows = band.shape[1]
-    return matrix[: rows - size + 1, :rows] @ band
+def _down(planes: Tensor, matrix: Tensor, reach: int) -> Tensor:
+    """Blur the columns of (H, P, W): (H − reach, P, W)."""
+    height, count, width = planes.shape
+    valid, line = height - reach, count * width
+    out = planes.new_empty(valid, count, width)
+    blocks, rest = divmod(valid, BLOCK)
+    windows = planes.as_strided((blocks, BLOCK + reach, line), (BLOCK * line, line, 1))
+    beside = out.as_strided((blocks, BLOCK, line), (BLOCK * line, line, 1))
+    torch.bmm(matrix.expand(blocks, -1, -1), windows, out=beside)
+    left = planes.flatten(1)[valid - rest :], out.flatten(1)[valid - rest :]
+    torch.mm(matrix[:rest, : rest + reach], left[0], out=left[1])
+    return out
 
 
-def _across(band: Tensor, matrix: Tensor, size: int) -> Tensor:
-    """Blur the rows: (P, rows, W − size + 1), block of columns by block of columns."""
-    planes, rows, width = band.shape
-    lines = band.reshape(planes * rows, width)
-    valid = width - size + 1
-    blocks = valid // COLUMNS
-    out = lines.new_empty(len(lines), valid)
-    taps = matrix[:COLUMNS, : COLUMNS + size - 1].T
-    # overlapping windows in, side by side out: one batched product without a copy
-    windows = lines.as_strided((blocks, len(lines), COLUMNS + size - 1), (COLUMNS, width, 1))
-    torch.bmm(
-        windows,
-        taps.expand(blocks, -1, -1),
-        out=out.as_strided((blocks, len(lines), COLUMNS), (COLUMNS, valid, 1)),
-    )
-    rest = valid - blocks * COLUMNS
-    torch.mm(lines[:, blocks * COLUMNS :], taps[: rest + size - 1, :rest], out=out[:, blocks * COLUMNS :])
-    return out.view(planes, rows, -1)
+def _across(planes: Tensor, matrix: Tensor, reach: int) -> Tensor:
+    """Blur the rows of (H, P, W): (H, P, W − reach)."""
+    height, count, width = planes.shape
+    valid, lines = width - reach, height * count
+    out = planes.new_empty(height, count, valid)
+    blocks, rest = divmod(valid, BLOCK)
+    windows = planes.as_strided((blocks, lines, BLOCK + reach), (BLOCK, width, 1))
+    beside = out.as_strided((blocks, lines, BLOCK), (BLOCK, valid, 1))
+    torch.bmm(windows, matrix.T.expand(blocks, -1, -1), out=beside)
+    left = planes.flatten(0, 1)[:, valid - rest :], out.flatten(0, 1)[:, valid - rest :]
+    torch.mm(left[0], matrix[:rest, : rest + reach].T, out=left[1])
+    return out
 
 
 @lru_cache(maxsize=16)
-def _banded(rows: int, size: int, sigma: float, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """Return the matrix whose row i holds the window from column i on: (rows, rows + size − 1)."""
+def _banded(size: int, sigma: float, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Return the matrix whose row i holds the window from column i on: (BLOCK, BLOCK + size − 1)."""
     offsets = torch.arange(size, dtype=torch.float64) - (size - 1) / 2
     taps = (-offsets.square() / (2 * sigma**2)).exp()
-    matrix = torch.zeros(rows, rows + size - 1, dtype=torch.float64)
-    for row in range(rows):
+    matrix = torch.zeros(BLOCK, BLOCK + size - 1, dtype=torch.float64)
+    for row in range(BLOCK):
         matrix[row, row : row + size] = taps / taps.sum()
     return matrix.to(device, dtype)
 

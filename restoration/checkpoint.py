@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save as serialised
 from torch import Tensor, nn
 
 from restoration.distributed import barrier, rank, whole
@@ -41,8 +41,8 @@ def write(path: Path, tensors: Mapping[str, Tensor], record: Mapping[str, Any]) 
     """Write a safetensors file with a JSON record, atomically: a crash or a full disk leaves the old file."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with atomic(path) as stream:  # safetensors writes to a name: the same file's
-            save_file(_storable(tensors), stream.name, metadata={"restoration": json.dumps(record)})
+        with atomic(path) as stream:
+            stream.write(serialised(_storable(tensors), metadata={"restoration": json.dumps(record)}))
     except (OSError, SafetensorError) as error:
         raise RestorationError(f"{path}: could not be written ({error}); nothing was left behind") from None
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from restoration.degradations import Degradation
 from restoration.degradations.draws import Key, generator
 from restoration.errors import ConfigError, ImageError
-from restoration.image import find_images, read_samples, stored_size, to_float
+from restoration.image import find_images, read_samples, rgb, stored_size, to_float
 from restoration.method import Batch
 from restoration.tiling import turned
 
@@ -123,13 +123,8 @@ class Pairs:
         rng = generator(key, "crop")
         top, left = (int(rng.integers(n - self.crop + 1)) for n in samples.shape[:2])
         window = samples[top : top + self.crop, left : left + self.crop]
-        image = (
-            to_float(window).expand(-1, 1 if self.grey else 3, -1, -1)
-            if window.shape[2] == 1
-            else to_float(window)
-        )
-        if self.grey and image.shape[1] == 3:
-            image = _luminance(image)
+        image = to_float(window)
+        image = _luminance(image) if self.grey else rgb(image)
         return turned(image, int(rng.integers(8))) if self.augment else image
 
 
@@ -168,7 +163,9 @@ def _permutation(seed: int, epoch: int, length: int) -> np.ndarray:
 
 
 def _luminance(image: Tensor) -> Tensor:
-    """Return grey in [0, 1] by MATLAB's rgb2gray weights (BT.601)."""
+    """Return grey in [0, 1] by MATLAB's rgb2gray weights (BT.601); one channel passes as it is."""
+    if image.shape[1] == 1:
+        return image
     weights = image.new_tensor([0.298936021293775, 0.587043074451121, 0.114020904255103])
     return (image * weights.view(1, 3, 1, 1)).sum(1, keepdim=True)
 

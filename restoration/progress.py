@@ -75,11 +75,6 @@ class Progress:
         """Return steps per second since the start."""
         return (done - (self.first or 0)) / max(1e-9, time.monotonic() - self.started)
 
-    @property
-    def seconds(self) -> float:
-        """Seconds since the start of this process's share of the run."""
-        return time.monotonic() - self.started
-
     def _left(self, done: int) -> str:
         seconds = (self.total - done) / max(1e-9, self.rate(done))
         return f"{seconds / 3600:.1f} h" if seconds > 5400 else f"{seconds / 60:.0f} min"

@@ -49,7 +49,7 @@ def run(
         progress.note(f"{experiment.name} in {folder}" + (" (resumed)" if state == "resume" else ""))
         restorer = train(prepared)
     if distributed.rank() == 0:
-        path = export(prepared, restorer, progress.scores, progress.seconds)
+        path = export(prepared, restorer, progress.scores)
         if not quiet:
             print(f"wrote {path}")
 
@@ -139,7 +139,7 @@ def splitting(run: Run) -> dict[str, str]:
     }
 
 
-def export(run: Run, restorer: Any, scores: dict[str, float], seconds: float) -> Path:  # noqa: ANN401
+def export(run: Run, restorer: Any, scores: dict[str, float]) -> Path:  # noqa: ANN401
     """Write ``restorer.safetensors`` and ``card.md`` and return the former."""
     experiment = run.experiment
     card = Card(
@@ -151,7 +151,7 @@ def export(run: Run, restorer: Any, scores: dict[str, float], seconds: float) ->
         training={
             "experiment": experiment.resolved(),
             "images": len(run.data.photographs),
-            "seconds": round(seconds),
+            "seconds": round(run.seconds),
             "hardware": f"{run.device}, {torch.get_num_threads()} threads, {distributed.world()} process(es)",
             "torch": torch.__version__,
             "command": " ".join(["restoration", *sys.argv[1:]]),

@@ -37,6 +37,7 @@ class Run:
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     validate: Validate | None = None
     progress: Progress = lambda step, logs: None
+    seconds: float = 0.0  # spent so far, interrupted parts included
 
     def __post_init__(self) -> None:
         schedule, strategy = self.experiment.schedule, self.experiment.distributed.strategy
@@ -81,6 +82,7 @@ def train(run: Run) -> nn.Module:
     start, best = resume(run)
     steps = range(start, schedule.steps)
     logs = Log(run.folder, start) if distributed.rank() == 0 else None
+    started = time.monotonic() - run.seconds
     pending: tuple[int, dict[str, Tensor]] | None = None
     for step, batch in prefetch(_maker(run), steps, run.experiment.data.workers, run.experiment.data.ahead):
         torch.manual_seed(hash((run.experiment.seed, step, distributed.rank())))
@@ -98,6 +100,7 @@ def train(run: Run) -> nn.Module:
             best = _validated(run, logs, done, best)
         if done % schedule.checkpoint == 0 or done == schedule.steps:
             stop_if_not_finite(run, step, found)
+            run.seconds = time.monotonic() - started
             _saved(run, done, best)
     return run.restorer()
 
@@ -183,6 +186,7 @@ def resume(run: Run) -> tuple[int, tuple[int, float] | None]:
     if not saved:
         return 0, None
     record = checkpoint.load(saved[-1], run.state)
+    run.seconds = record.get("seconds", 0.0)
     return record["step"], tuple(record["best"]) if record["best"] else None
 
 
@@ -273,7 +277,7 @@ def _validated(
 
 def _saved(run: Run, done: int, best: tuple[int, float] | None) -> None:
     folder = run.folder / "checkpoints"
-    checkpoint.save(folder, run.state, done, {"best": best})
+    checkpoint.save(folder, run.state, done, {"best": best, "seconds": run.seconds})
     if distributed.rank() == 0:
         checkpoint.prune(folder, run.experiment.schedule.keep, best[0] if best else None)
 

@@ -253,7 +253,7 @@ def test_full_disk_leaves_no_half_checkpoint(tiny, monkeypatch):
     def full(*arguments, **keywords):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(checkpoint, "save_file", full)
+    monkeypatch.setattr(checkpoint, "serialised", full)
     with pytest.raises(
         Exception, match=r"could not be written .*No space left on device.*; nothing was left behind"
     ):
