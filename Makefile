@@ -2,6 +2,7 @@
 PYTHON ?= python3
 TORCH ?= torch==2.14.1 torchvision==0.29.1
 BIN := .venv/bin
+TYPED := checkpoint.py config.py errors.py experiment.py files.py listing.py printing.py targets.py toml.py
 ifndef RESTORATION_DATA
 ifneq ($(wildcard ../shared/data/MANIFEST.csv),)
 export RESTORATION_DATA := $(abspath ../shared/data)
@@ -19,7 +20,7 @@ test: .venv/ready
 lint: .venv/ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy restoration/config.py restoration/errors.py restoration/experiment.py restoration/checkpoint.py
+	$(BIN)/mypy --follow-imports=silent $(addprefix restoration/,$(TYPED))
 
 .venv/ready:
 	$(PYTHON) -m venv .venv

@@ -6,17 +6,23 @@
 import argparse
 import json
 import math
+import shlex
+import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from restoration import cost
+from restoration.benchmarks.protocol import load_protocol
 from restoration.benchmarks.timing import environment
-from restoration.benchmarks.validation import validator
+from restoration.benchmarks.validation import scores
 from restoration.experiment import Experiment, load
+from restoration.restorers.card import Card
+from restoration.restorers.network import Restorer
 from restoration.runs import build_run
 from restoration.toml import dumps
 from restoration.train import Run, take_step, update_average
@@ -67,7 +73,7 @@ def main() -> None:
     for name in arguments.only or table:
         rows.append({"candidate": name, **candidate(base, table[name], arguments.seconds)})
         print(json.dumps(rows[-1]), flush=True)
-    command = f"python -m restoration.benchmarks.candidates {base.name} --seconds {arguments.seconds:g}"
+    command = shlex.join(["python", "-m", "restoration.benchmarks.candidates", *sys.argv[1:]])
     record = {"command": command, "environment": environment(), "experiment": base.resolved(), "rows": rows}
     arguments.out.write_text(json.dumps(record, indent=1) + "\n")
 
@@ -79,7 +85,8 @@ def candidate(base: Experiment, part: dict[str, Any], seconds: float) -> dict[st
     optimizer = part.get("optimizer", base.optimizer["default"])
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "candidate.toml"
-        path.write_text(dumps(base.resolved() | {"network": network, "optimizer": {"default": optimizer}}))
+        changed = {"network": network, "optimizer": {"default": optimizer}, "initial": ""}
+        path.write_text(dumps(base.resolved() | changed))
         run = build_run(load(str(path), ["schedule.decay=constant"]), Path(folder), torch.device("cpu"))
         steps = _train_for(run, seconds)
     restorer = run.restorer()
@@ -91,8 +98,15 @@ def candidate(base: Experiment, part: dict[str, Any], seconds: float) -> dict[st
             restorer, side=run.data.crop // run.data.degradation.scale
         ),
         "steps": steps,
-        **validator(base)(restorer, steps),
+        **development_scores(base, restorer),
     }
+
+
+def development_scores(base: Experiment, network: nn.Module) -> dict[str, float]:
+    """Return what a network reaches on images that are neither trained nor reported on."""
+    names = {"super-resolution": f"bsds-dev30-x{network.scale}", "denoising": "bsds-dev30-color-25"}
+    restorer = Restorer(network, Card("candidate", base.task, base.network, network.scale))
+    return dict(scores(restorer, [load_protocol(names[base.task])], torch.device("cpu")))
 
 
 def _train_for(run: Run, seconds: float) -> int:

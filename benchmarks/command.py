@@ -7,6 +7,7 @@ from importlib.resources import files
 from pathlib import Path
 
 import torch
+from rich.console import Console
 from rich.progress import Progress as Bar
 
 from restoration import distributed
@@ -91,9 +92,12 @@ def show(result: Result, gallery: Gallery | None, out: Path | None, quiet: bool,
         paths = write_result(out, result, gallery)
         if not quiet and not json:
             print(f"wrote {', '.join(map(str, paths))}")
-    for line in result.problems:
+    unscored = [
+        f"{r.protocol}: {r.restorer}: {n}: {why}" for r in result.rows for n, why in r.missing.items()
+    ]
+    for line in dict.fromkeys([*result.problems, *unscored]):
         print(f"restoration: {line}", file=sys.stderr)
-    return 1 if result.problems else 0
+    return 1 if result.problems or unscored else 0
 
 
 def fill_readme(readme: Path) -> None:
@@ -112,7 +116,7 @@ def _bar(quiet: bool) -> Iterator[Progress | None]:
     if quiet or not sys.stderr.isatty():
         yield None
         return
-    with Bar(transient=True) as bar:
+    with Bar(transient=True, console=Console(stderr=True)) as bar:
         tasks = {}
 
         def progress(protocol: str, done: int, total: int) -> None:

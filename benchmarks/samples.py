@@ -12,12 +12,11 @@ from torch import Tensor
 
 from restoration.benchmarks.datasets import Case, pixels_sha256
 from restoration.benchmarks.protocol import Protocol
+from restoration.degradations.chain import GREY
 from restoration.errors import ImageError
 from restoration.image import quantise, read_samples, rgb, to_float
 from restoration.losses.colour import luma
 
-# MATLAB's rgb2gray: the first row of the inverse of its NTSC matrix
-GREY = np.array([0.298936021293775, 0.587043074451121, 0.114020904255103])
 T = TypeVar("T")
 U = TypeVar("U")
 
@@ -39,6 +38,10 @@ class Sample:
 def load_sample(protocol: Protocol, case: Case, position: int = 0, total: int = 1) -> Sample:
     """Return one image of a protocol, degraded; the draws of a degradation depend on nothing but the protocol."""
     samples = read_samples(case.clean)
+    if min(samples.shape[:2]) < protocol.scale:
+        raise ImageError(
+            f"{case.clean}: {samples.shape[1]}x{samples.shape[0]} pixels, smaller than the scale {protocol.scale}"
+        )
     clean = cropped(in_colour(samples, protocol.colour), protocol.scale)
     given = None if case.degraded is None else in_colour(read_samples(case.degraded), protocol.colour)
     degraded = protocol.source.degrade(clean, given, protocol.scale)
@@ -60,7 +63,7 @@ def in_colour(samples: np.ndarray, colour: str) -> Tensor:
     if samples.shape[2] == 1:
         return to_float(samples)
     if colour == "grey":
-        grey = np.floor(samples @ GREY + 0.5).astype(samples.dtype)
+        grey = np.floor(samples @ np.array(GREY) + 0.5).astype(samples.dtype)
         return to_float(grey[..., None])
     return quantise(luma(to_float(samples).double())).float()
 

@@ -1,6 +1,6 @@
 """MATLAB resize of a 1080p image here against BasicSR's ``imresize``, in one process, in turn.
 
-``python -m restoration.benchmarks.speed_resize --out benchmarks/results/speed_resize.json`` (needs basicsr's files)
+``python -m restoration.benchmarks.speed_resize --out benchmarks/results/speed_resize.json`` (needs the extra basicsr)
 """
 
 import argparse

@@ -1,6 +1,6 @@
 """SSIM of a 1080p RGB pair here against piq and BasicSR (OpenCV), in one process, in turn.
 
-``python -m restoration.benchmarks.speed_ssim --out benchmarks/results/speed_ssim.json`` (needs basicsr's files, OpenCV)
+``python -m restoration.benchmarks.speed_ssim --out benchmarks/results/speed_ssim.json`` (needs the extra basicsr)
 """
 
 import argparse

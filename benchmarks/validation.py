@@ -1,5 +1,6 @@
 """Protocols as the validation of a training run, its images shared out over the ranks."""
 
+import math
 from collections.abc import Callable, Iterable
 
 import torch
@@ -13,7 +14,7 @@ from restoration.benchmarks.result import merge
 from restoration.benchmarks.run import evaluate
 from restoration.data import data_root
 from restoration.errors import ConfigError
-from restoration.experiment import Experiment
+from restoration.experiment import Experiment, build_degradation
 from restoration.restorers.card import Card
 from restoration.restorers.network import Restorer
 
@@ -24,6 +25,7 @@ def validator(experiment: Experiment) -> Validate | None:
     """Return what measures an experiment's validation protocols, with all of their files found; None without any."""
     protocols = [load_protocol(name) for name in experiment.validation.protocols]
     for protocol in protocols:
+        _check_scale(protocol, build_degradation(experiment).scale)
         cases(protocol, data_root())
     if not protocols:
         return None
@@ -43,11 +45,14 @@ def scores(
 ) -> Iterable[tuple[str, float]]:
     """Yield ("protocol metric", mean) for every metric, the same on every rank."""
     for protocol in protocols:
-        if restorer.scale != protocol.scale:
-            raise ConfigError(
-                f"validation.protocols: '{protocol.name}' has scale {protocol.scale}, the network {restorer.scale}"
-            )
         how, rank, world = Inference(precision="fp32", device=device), distributed.rank(), distributed.world()
         part = evaluate(restorer, protocol, inference=how, rank=rank, world=world)
         for row in merge(distributed.gather(part)).rows:
-            yield f"{protocol.name} {row.metric}", row.mean
+            yield f"{protocol.name} {row.metric}", math.nan if row.mean is None else row.mean
+
+
+def _check_scale(protocol: Protocol, scale: int) -> None:
+    if protocol.scale != scale:
+        raise ConfigError(
+            f"validation.protocols: '{protocol.name}' has scale {protocol.scale}; data.degradation has {scale}"
+        )

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from math import prod
+from typing import ClassVar
 
 from torch import Tensor
 
@@ -44,6 +45,8 @@ class Chain(Degradation):
 class Clip(Degradation):
     """Limited to [0, 1]."""
 
+    scale: ClassVar[int] = 1
+
     def __call__(self, clean: Tensor, keys: Keys) -> Degraded:
         """Return the limited image."""
         one_per_image(clean, keys)
@@ -54,13 +57,19 @@ class Clip(Degradation):
 class Grey(Degradation):
     """Grey by the weights of MATLAB's rgb2gray, in as many equal channels as clean has."""
 
+    scale: ClassVar[int] = 1
+
     def __call__(self, clean: Tensor, keys: Keys) -> Degraded:
         """Return the grey image."""
         one_per_image(clean, keys)
-        if clean.shape[1] == 1:
-            return Degraded(clean)
-        weights = clean.new_tensor(GREY).view(1, 3, 1, 1)
-        return Degraded((clean * weights).sum(1, keepdim=True).expand_as(clean).contiguous())
+        return Degraded(rgb2gray(clean).expand_as(clean).contiguous())
+
+
+def rgb2gray(image: Tensor) -> Tensor:
+    """Return MATLAB's grey of an image, (N, 1, H, W), not rounded; one channel passes as it is."""
+    if image.shape[1] == 1:
+        return image
+    return (image * image.new_tensor(GREY).view(1, 3, 1, 1)).sum(1, keepdim=True)
 
 
 def _key_of_part(key: Key, place: int) -> Key:

@@ -22,9 +22,12 @@ class Degraded:
 
 
 class Degradation(ABC):
-    """A pure function of (clean, keys); fields are its configuration. ``keys`` holds one (seed, sample) per image."""
+    """A pure function of (clean, keys); fields are its configuration. ``keys`` holds one (seed, sample) per image.
 
-    scale: int = 1
+    ``scale`` is the size of clean over degraded; it has no value here, lest a field of that name get a default.
+    """
+
+    scale: int
 
     @abstractmethod
     def __call__(self, clean: Tensor, keys: Keys) -> Degraded:

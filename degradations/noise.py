@@ -1,6 +1,7 @@
 """Additive white Gaussian noise."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -19,6 +20,8 @@ class Noise(Degradation):
 
     ``clip`` limits the noisy image to [0, 1]; denoising papers do not (Zhang et al., DnCNN, 2017).
     """
+
+    scale: ClassVar[int] = 1
 
     sigma: float | tuple[float, float]
     clip: bool = False

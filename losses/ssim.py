@@ -17,11 +17,11 @@ from restoration.losses.pixel import same_shape
 # Wang, Simoncelli & Bovik, "Multi-scale structural similarity", 2003, section 3.2: finest scale first
 SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 
-# Outputs of one matrix product, and the rows and samples of one map that are worked on at a time. Measured fastest: wider
-# blocks waste arithmetic on zeros, narrower ones memory; larger bands leave the cache, smaller ones wake threads too often.
+# Outputs of one matrix product, and the rows and samples of one map that are worked on at a time, as measured fastest:
+# wider blocks waste arithmetic on zeros and narrower ones memory traffic, larger bands leave the cache.
 BLOCK = 16
-BAND_ROWS = 32
-BAND_SAMPLES = 1 << 18
+BAND_ROWS = 48
+BAND_SAMPLES = 1 << 17
 
 
 @dataclass(frozen=True)
@@ -164,61 +164,63 @@ def _sums(restored: Tensor, clean: Tensor, window: Window) -> tuple[Tensor, Tens
     total, difference = restored + clean - 1, restored - clean
     maps = torch.stack([total, difference, total.square(), difference.square()], 1)
     blurred = _Blur.apply(maps.flatten(1, 2), window.size, window.sigma)
-    s, d, ss, dd = blurred.unflatten(1, (4, -1)).unbind(1)
+    s, d, ss, dd = blurred.unflatten(2, (4, -1)).unbind(2)
     mean_s, mean_d = (s + 1).square(), d.square()
     var_s, var_d = ss - s.square(), dd - mean_d
     c1, c2 = 2 * window.k1**2, 2 * window.k2**2
     structure = (var_s - var_d + c2) / (var_s + var_d + c2)
     full = (mean_s - mean_d + c1) / (mean_s + mean_d + c1) * structure
-    return full.sum((0, 2)), structure.sum((0, 2))
+    valid = restored.shape[2] - window.size + 1
+    return tuple(_in_lines(part.sum(1))[:, :valid].sum(1) for part in (full, structure))
 
 
 class _Blur(torch.autograd.Function):
-    """The valid part of a separable Gaussian blur of (H, P, W) planes; its own transpose, but for padding."""
+    """The valid part of a separable Gaussian blur of (H, P, W) planes, columns in blocks; see ``_in_lines``.
+
+    Both passes are one batched product with a banded matrix: overlapping windows of the image go in without a copy. The
+    last block is blurred as if zeros followed the image; its columns beyond the valid ones are not to be used.
+    """
 
     @staticmethod
     def forward(ctx: torch.autograd.function.FunctionCtx, planes: Tensor, size: int, sigma: float) -> Tensor:
-        ctx.window = size, sigma
+        ctx.window, ctx.width = (size, sigma), planes.shape[2]
         matrix = _banded(size, sigma, planes.dtype, planes.device)
+        planes = pad(planes, [0, (size - 1 - planes.shape[2]) % BLOCK])
         with torch.autocast(planes.device.type, enabled=False):
             return _across(_down(planes.contiguous(), matrix, size - 1), matrix, size - 1)
 
     @staticmethod
     def backward(ctx: torch.autograd.function.FunctionCtx, slope: Tensor) -> tuple[Tensor, None, None]:
-        reach = ctx.window[0] - 1
-        return _Blur.apply(pad(slope, [reach, reach, 0, 0, reach, reach]), *ctx.window), None, None
-
-
-# Both passes are one batched product: overlapping windows of the input go in, and blocks side by side come out, neither
-# copied; what is left over after the last whole block is a smaller product.
+        # the window is symmetric: the transpose of a valid blur is the blur of the padded image
+        reach, slope = ctx.window[0] - 1, _in_lines(slope)
+        blurred = _Blur.apply(pad(slope, [reach, reach, 0, 0, reach, reach]), *ctx.window)
+        return _in_lines(blurred)[..., : ctx.width], None, None
 
 
 def _down(planes: Tensor, matrix: Tensor, reach: int) -> Tensor:
     """Blur the columns of (H, P, W): (H − reach, P, W)."""
     height, count, width = planes.shape
     valid, line = height - reach, count * width
-    out = planes.new_empty(valid, count, width)
     blocks, rest = divmod(valid, BLOCK)
     windows = planes.as_strided((blocks, BLOCK + reach, line), (BLOCK * line, line, 1))
-    beside = out.as_strided((blocks, BLOCK, line), (BLOCK * line, line, 1))
-    torch.bmm(matrix.expand(blocks, -1, -1), windows, out=beside)
-    left = planes.flatten(1)[valid - rest :], out.flatten(1)[valid - rest :]
-    torch.mm(matrix[:rest, : rest + reach], left[0], out=left[1])
-    return out
+    whole = torch.bmm(matrix.expand(blocks, -1, -1), windows).view(-1, count, width)
+    if not rest:
+        return whole
+    last = matrix[:rest, : rest + reach] @ planes.flatten(1)[valid - rest :]
+    return torch.cat([whole, last.view(rest, count, width)])
 
 
 def _across(planes: Tensor, matrix: Tensor, reach: int) -> Tensor:
-    """Blur the rows of (H, P, W): (H, P, W − reach)."""
+    """Blur the rows of (H, P, W): (blocks, H, P, BLOCK)."""
     height, count, width = planes.shape
-    valid, lines = width - reach, height * count
-    out = planes.new_empty(height, count, valid)
-    blocks, rest = divmod(valid, BLOCK)
+    blocks, lines = (width - reach) // BLOCK, height * count
     windows = planes.as_strided((blocks, lines, BLOCK + reach), (BLOCK, width, 1))
-    beside = out.as_strided((blocks, lines, BLOCK), (BLOCK, valid, 1))
-    torch.bmm(windows, matrix.T.expand(blocks, -1, -1), out=beside)
-    left = planes.flatten(0, 1)[:, valid - rest :], out.flatten(0, 1)[:, valid - rest :]
-    torch.mm(left[0], matrix[:rest, : rest + reach].T, out=left[1])
-    return out
+    return torch.bmm(windows, matrix.T.expand(blocks, -1, -1)).view(blocks, height, count, BLOCK)
+
+
+def _in_lines(blocks: Tensor) -> Tensor:
+    """Return (blocks, …, BLOCK) with its columns side by side: (…, blocks · BLOCK)."""
+    return blocks.movedim(0, -2).flatten(-2)
 
 
 @lru_cache(maxsize=16)

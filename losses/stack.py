@@ -1,7 +1,7 @@
 """The loss stack: weighted terms over (restored, batch), evaluated in float32."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -71,11 +71,9 @@ class Stack:
         self.entries = [Entry(n, e.term, e.weight) for n, e in zip(names, entries, strict=True)]
 
     def groups(self) -> dict[str, nn.Module]:
-        """Return every part that the terms train; names are those of the entries."""
+        """Return the parts that each term trains, under its entry's name: they learn together."""
         return {
-            entry.name if len(entry.term.groups()) == 1 else f"{entry.name}.{part}": module
-            for entry in self.entries
-            for part, module in entry.term.groups().items()
+            entry.name: nn.ModuleDict(entry.term.groups()) for entry in self.entries if entry.term.groups()
         }
 
     def of_restored(self, restored: Tensor, batch: Pair) -> tuple[Tensor, dict[str, Tensor]]:
@@ -90,11 +88,6 @@ class Stack:
         for entry in self.entries:
             if entry.term.groups():
                 yield entry.name, entry.term.of_own_parts(restored.detach().float(), batch)
-
-
-def group_names(names: Sequence[str], owners: Mapping[str, bool]) -> list[str]:
-    """Return the groups that a stack of these entries will have, without building it."""
-    return [unique for unique, name in zip(_unique(names), names, strict=True) if owners.get(name)]
 
 
 def _unique(names: Sequence[str]) -> list[str]:

@@ -13,12 +13,32 @@ from torch.nn import functional
 
 from restoration.degradations.resize import resize
 from restoration.errors import ImageError, RequestError, RestorationError
-from restoration.image import MAX_PIXELS, Picture, blank_samples, read, to_float, to_samples, write
+from restoration.image import (
+    MAX_PIXELS,
+    Picture,
+    blank_samples,
+    check_target,
+    read,
+    to_float,
+    to_samples,
+    write,
+)
 from restoration.restorers.network import Restorer
 from restoration.targets import Job, plan
 from restoration.tiling import Function, Tile, Tiling, Window, by_parts, reflected, self_ensemble, tiled
 
 Precision = Literal["auto", "fp32", "bf16"]
+# what files, memory and foreign networks raise
+FAILURES = (
+    RestorationError,
+    OSError,
+    RuntimeError,
+    MemoryError,
+    AssertionError,
+    LookupError,
+    TypeError,
+    ValueError,
+)
 Status = Literal["written", "kept", "failed"]
 OnFile = Callable[[Path, Status], None]
 
@@ -120,6 +140,10 @@ def apply(
     on_file: OnFile = lambda path, status: None,
 ) -> Report:
     """Restore files, folders and globs into ``out``; a file that fails is reported and stops nothing."""
+    if restorer.conditions:
+        raise RequestError(
+            f"'{restorer.card.name}' needs more than an image: {', '.join(restorer.conditions)}"
+        )
     jobs = plan(inputs, out, suffix=suffix, format=format, shard=shard)
     report, inference = Report(), Inference(tile, precision, ensemble, device)
     kept = set() if overwrite else {job for job in jobs if job.target.exists()}
@@ -129,10 +153,12 @@ def apply(
     todo = [job for job in jobs if job not in kept]
     for job, reading in _read_ahead(todo, max_pixels):
         try:
-            picture = restore_picture(restorer, reading.result(), inference, job.target.suffix)
+            picture = reading.result()
+            check_target(job.target, picture)
+            picture = restore_picture(restorer, picture, inference, job.target.suffix)
             job.target.parent.mkdir(parents=True, exist_ok=True)
             write(job.target, picture)
-        except (RestorationError, OSError, RuntimeError, MemoryError) as error:
+        except FAILURES as error:
             report.failed[job.source] = f"{_one_line(job.source, error)}; skipped"
             on_file(job.source, "failed")
         else:

@@ -11,7 +11,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as serialised
 from torch import Tensor, nn
 
-from restoration.distributed import barrier, rank, whole
+from restoration.distributed import barrier, rank, whole, world
 from restoration.errors import RestorationError
 from restoration.files import atomic
 
@@ -32,7 +32,7 @@ def save(folder: Path, state: State, step: int, record: Mapping[str, Any]) -> Pa
     path = folder / f"{PREFIX}{step:08d}.safetensors"
     tensors = _tensors(state)  # on every rank: sharded tensors are put together by all of them
     if rank() == 0:
-        write(path, tensors, {"step": step, **record})
+        write(path, tensors, {**record, "step": step})
     barrier()
     return path
 
@@ -49,23 +49,33 @@ def write(path: Path, tensors: Mapping[str, Tensor], record: Mapping[str, Any]) 
 
 def load(path: Path, state: State) -> dict[str, Any]:
     """Restore the state of a checkpoint in place and return its record."""
-    with safe_open(path, framework="pt") as file:
-        record = json.loads(file.metadata()["restoration"])
-        stored = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    for name, module in state.groups.items():
-        _fill(module, stored, f"group/{name}/")
-    if state.average is not None:
-        _fill(state.average, stored, "average/")
-    for name, optimizers in state.optimizers.items():
-        for i, optimizer in enumerate(optimizers):
-            _fill_optimizer(optimizer, stored, f"optimizer/{name}/{i}/")
+    record = record_of(path)
+    try:
+        with safe_open(path, framework="pt") as file:
+            stored = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        for name, module in state.groups.items():
+            _fill(module, stored, f"group/{name}/")
+        if state.average is not None:
+            _fill(state.average, stored, "average/")
+        for name, optimizers in state.optimizers.items():
+            for i, optimizer in enumerate(optimizers):
+                _fill_optimizer(optimizer, stored, f"optimizer/{name}/{i}/")
+    except (OSError, SafetensorError, LookupError, RuntimeError) as error:
+        raise _damaged(path, error) from None
     return record
 
 
 def record_of(path: Path) -> dict[str, Any]:
     """Return the record of a checkpoint without its tensors."""
-    with safe_open(path, framework="pt") as file:
-        return json.loads(file.metadata()["restoration"])
+    try:
+        with safe_open(path, framework="pt") as file:
+            return json.loads(file.metadata()["restoration"])
+    except (OSError, SafetensorError, LookupError, TypeError, ValueError) as error:
+        raise _damaged(path, error) from None
+
+
+def _damaged(path: Path, error: Exception) -> RestorationError:
+    return RestorationError(f"{path}: damaged ({error}); delete it to resume from the checkpoint before")
 
 
 def every(folder: Path) -> list[Path]:
@@ -119,10 +129,12 @@ def _fill_optimizer(optimizer: torch.optim.Optimizer, stored: Mapping[str, Tenso
 
 def _laid_like(value: Tensor, like: Tensor) -> Tensor:
     """Return ``value`` sharded as ``like`` is, where ``like`` is sharded."""
-    if not hasattr(like, "device_mesh"):
+    if world() == 1:
         return value
-    from torch.distributed.tensor import distribute_tensor
+    from torch.distributed.tensor import DTensor, distribute_tensor
 
+    if not isinstance(like, DTensor):
+        return value
     return distribute_tensor(value.to(like.device), like.device_mesh, like.placements)
 
 

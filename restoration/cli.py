@@ -43,6 +43,10 @@ def main() -> None:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 1
+    except (FileExistsError, NotADirectoryError, PermissionError) as error:
+        code = _fail(f"{error.filename}: {error.strerror}", 2)
+    except OSError as error:
+        code = _fail(f"{error.filename or 'the system'}: {error.strerror or error}", 1)
     sys.exit(code or 0)
 
 
@@ -334,9 +338,9 @@ def _inference(tile: str, precision: str, ensemble: bool, device: str) -> "Infer
     from restoration.apply import Inference
     from restoration.errors import RequestError
 
-    if tile not in ("auto", "off") and not (tile.isdigit() and int(tile)):
+    if tile not in ("auto", "off") and not (tile.isdecimal() and int(tile)):
         raise RequestError(f"--tile {tile}: expected auto, off or a number of pixels")
-    return Inference(int(tile) if tile.isdigit() else tile, precision, ensemble, _device(device))
+    return Inference(int(tile) if tile.isdecimal() else tile, precision, ensemble, _device(device))
 
 
 def _shard(text: str) -> tuple[int, int]:
@@ -347,7 +351,7 @@ def _shard(text: str) -> tuple[int, int]:
     if not text:
         return distributed.rank(), distributed.world()
     which, _, total = text.partition("/")
-    if not (which.isdigit() and total.isdigit() and int(which) < int(total)):
+    if not (which.isdecimal() and total.isdecimal() and int(which) < int(total)):
         raise RequestError(f"--shard {text}: expected i/n with i from 0 to n-1")
     return int(which), int(total)
 
@@ -363,19 +367,15 @@ def _file_counter(quiet: bool) -> "Callable[[Path, str], None]":  # noqa: F821
 
 
 def _device(name: str) -> "torch.device":  # noqa: F821
-    import torch
-
     from restoration import distributed
     from restoration.errors import RequestError
 
     try:
-        return distributed.device(name)
-    except RuntimeError:
+        return distributed.usable(distributed.device(name))
+    except (RuntimeError, AssertionError, NotImplementedError):
         raise RequestError(
-            f"--device {name}: unknown device; expected auto, cpu, cuda, cuda:N or mps"
+            f"--device {name}: not to be had here; expected auto, {distributed.choices()}"
         ) from None
-    finally:
-        del torch
 
 
 if __name__ == "__main__":

@@ -19,6 +19,8 @@ Table = Mapping[str, Callable[..., Any]]
 Spec = dict[str, Any]
 T = TypeVar("T")
 REQUIRED = inspect.Parameter.empty
+# what constructors raise when keywords do not fit each other
+MISFIT = (ArithmeticError, AssertionError, LookupError, RuntimeError, TypeError, ValueError)
 EXPECTED = {
     "bool_type": "true or false",
     "float_type": "a number",
@@ -60,7 +62,7 @@ def override(document: dict[str, Any], assignments: Iterable[str]) -> dict[str, 
 
 
 def check(
-    table: Table, spec: object, where: str, noun: str, given: Iterable[str] = (), beside: Iterable[str] = ()
+    table: Table, spec: Any, where: str, noun: str, given: Iterable[str] = (), beside: Iterable[str] = ()
 ) -> Spec:
     """Return ``spec`` with every default filled in, or raise on the first unknown name, key or value.
 
@@ -68,7 +70,8 @@ def check(
     and that a misspelt one may have meant; nothing is built and no file is opened.
     """
     name = _name(table, spec, where, noun)
-    given, resolved = set(given), {"name": name}
+    given = set(given)
+    resolved: Spec = {"name": name}
     try:
         parameters = keywords(table[name], spec)
     except ValueError as error:
@@ -90,10 +93,11 @@ def check(
     return resolved
 
 
-def build(table: Table, spec: object, where: str, noun: str, **given: Any) -> Any:  # noqa: ANN401
+def build(table: Table, spec: Any, where: str, noun: str, **given: Any) -> Any:
     """Return the part that ``spec`` describes, built with its keywords and those ``given``."""
     resolved = check(table, spec, where, noun, given)
-    constructor = table[resolved.pop("name")]
+    name = resolved.pop("name")
+    constructor = table[name]
     parameters = keywords(constructor, spec)
     arguments = {
         key: _built_value(_annotation(parameters[key]), value, f"{where}.{key}")
@@ -101,8 +105,9 @@ def build(table: Table, spec: object, where: str, noun: str, **given: Any) -> An
     }
     try:
         return constructor(**arguments, **given)
-    except ValueError as error:
-        raise ConfigError(f"{where}: {error}") from None
+    except MISFIT as error:
+        reason = str(error) if isinstance(error, ValueError) else f"{noun} '{name}' cannot be built: {error}"
+        raise ConfigError(f"{where}: {reason}") from None
 
 
 def typed(cls: type[T], table: object, where: str) -> T:
@@ -134,7 +139,7 @@ def keywords(constructor: Callable[..., Any], spec: object) -> dict[str, inspect
     return {k: p for k, p in signature.parameters.items() if k != "self"}
 
 
-def checked_value(annotation: Any, value: object, where: str) -> object:  # noqa: ANN401
+def checked_value(annotation: Any, value: Any, where: str) -> Any:
     """Return ``value`` as plain data after checking it against ``annotation``, parts within included."""
     part = _part(annotation)
     if part is None:
@@ -176,7 +181,7 @@ def _parts() -> dict[type, tuple[Table, str]]:
     return {Degradation: (DEGRADATIONS, "degradation")}
 
 
-def _part(annotation: Any) -> tuple[Table, str, bool] | None:  # noqa: ANN401
+def _part(annotation: Any) -> tuple[Table, str, bool] | None:
     arguments = [
         a for a in typing.get_args(annotation) if isinstance(a, type) and a is not types.EllipsisType
     ]
@@ -187,7 +192,7 @@ def _part(annotation: Any) -> tuple[Table, str, bool] | None:  # noqa: ANN401
     return next(((*_parts()[c], many) for c in candidates if c in _parts()), None)
 
 
-def _built_value(annotation: Any, value: object, where: str) -> object:  # noqa: ANN401
+def _built_value(annotation: Any, value: Any, where: str) -> Any:
     part = _part(annotation)
     if part is None:
         return _adapt(annotation, value, where)
@@ -197,7 +202,7 @@ def _built_value(annotation: Any, value: object, where: str) -> object:  # noqa:
     return build(table, value, where, noun)
 
 
-def _annotation(parameter: inspect.Parameter) -> Any:  # noqa: ANN401
+def _annotation(parameter: inspect.Parameter) -> Any:
     if parameter.annotation is not REQUIRED:
         return parameter.annotation
     if parameter.default is None or parameter.default is REQUIRED:
@@ -205,7 +210,7 @@ def _annotation(parameter: inspect.Parameter) -> Any:  # noqa: ANN401
     return type(parameter.default)
 
 
-def _adapt(annotation: Any, value: object, where: str) -> Any:  # noqa: ANN401
+def _adapt(annotation: Any, value: object, where: str) -> Any:
     """Validate strictly as JSON, where lists may become tuples and text paths, but 1.5 and "1" are no int."""
     try:
         return TypeAdapter(annotation).validate_json(json.dumps(value), strict=True)
@@ -226,7 +231,7 @@ def _reason(error: ValidationError, value: object) -> str:
     return f"expected {' or '.join(words)}"
 
 
-def _describe(annotation: Any) -> str:  # noqa: ANN401
+def _describe(annotation: Any) -> str:
     named = {
         int: "a whole number",
         float: "a number",
@@ -247,21 +252,22 @@ def _show(value: object) -> str:
     return json.dumps(value, default=str, ensure_ascii=False)
 
 
-def _plain(value: Any) -> Any:  # noqa: ANN401
+def _plain(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
-def _value(text: str) -> Any:  # noqa: ANN401
+def _value(text: str) -> Any:
     try:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         return text.strip()
 
 
-def _assign(node: Any, path: list[str], value: object, where: str) -> None:  # noqa: ANN401
-    key, rest = path[0], path[1:]
+def _assign(node: Any, path: list[str], value: object, where: str) -> None:
+    key: Any = path[0]
+    rest = path[1:]
     if isinstance(node, list):
-        if not key.isdigit() or int(key) >= len(node):
+        if not key.isdecimal() or int(key) >= len(node):
             raise ConfigError(
                 f"--set {where}: '{key}' is no entry of a list of {len(node)} (they count from 0)"
             )

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import torch
 from torch import Tensor
 
 from restoration.degradations import Degradation
+from restoration.degradations.chain import rgb2gray
 from restoration.degradations.draws import Key, generator
 from restoration.errors import ConfigError, ImageError
 from restoration.image import find_images, read_samples, rgb, stored_size, to_float
@@ -36,6 +38,8 @@ def training_images(sources: str | Sequence[str], crop: int) -> list[Path]:
     Every file's header is read, so that a file that is no image or smaller than the crop is refused before the run.
     """
     sources = [sources] if isinstance(sources, str) else list(sources)
+    if not sources or not all(sources):
+        raise ConfigError("data.images: names no folder or file")
     paths = [path for source in sources for path in _expand(source)]
     for path in paths:
         try:
@@ -124,7 +128,7 @@ class Pairs:
         top, left = (int(rng.integers(n - self.crop + 1)) for n in samples.shape[:2])
         window = samples[top : top + self.crop, left : left + self.crop]
         image = to_float(window)
-        image = _luminance(image) if self.grey else rgb(image)
+        image = rgb2gray(image) if self.grey else rgb(image)
         return turned(image, int(rng.integers(8))) if self.augment else image
 
 
@@ -150,24 +154,9 @@ def prefetch(
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-_PERMUTATIONS: dict[tuple[int, int, int], np.ndarray] = {}
-
-
+@lru_cache(maxsize=8)
 def _permutation(seed: int, epoch: int, length: int) -> np.ndarray:
-    known = (seed, epoch, length)
-    if known not in _PERMUTATIONS:
-        if len(_PERMUTATIONS) > 8:
-            _PERMUTATIONS.clear()
-        _PERMUTATIONS[known] = generator((seed, epoch), "order").permutation(length)
-    return _PERMUTATIONS[known]
-
-
-def _luminance(image: Tensor) -> Tensor:
-    """Return grey in [0, 1] by MATLAB's rgb2gray weights (BT.601); one channel passes as it is."""
-    if image.shape[1] == 1:
-        return image
-    weights = image.new_tensor([0.298936021293775, 0.587043074451121, 0.114020904255103])
-    return (image * weights.view(1, 3, 1, 1)).sum(1, keepdim=True)
+    return generator((seed, epoch), "order").permutation(length)
 
 
 def _expand(source: str) -> list[Path]:

@@ -22,11 +22,26 @@ def world() -> int:
 
 def device(name: str = "auto") -> torch.device:
     """Return the device of this rank: the named one, else its own GPU where there is one."""
+    if name == "cuda" or (name == "auto" and torch.cuda.is_available()):
+        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))
     if name != "auto":
         return torch.device(name)
-    if torch.cuda.is_available():
-        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))
     return torch.device("mps") if torch.backends.mps.is_available() else torch.device("cpu")
+
+
+def usable(on: torch.device) -> torch.device:
+    """Return the device if a tensor can live and be read there; else raise what torch raises."""
+    if on.type not in ("cpu", "cuda", "mps") or (on.type == "cpu" and on.index):
+        raise RuntimeError(f"{on}: not a device to compute on")
+    torch.zeros(1, device=on).item()
+    return on
+
+
+def choices() -> str:
+    """Return the names of the devices that are here."""
+    gpus = [f"cuda:{i}" for i in range(torch.cuda.device_count())]
+    apple = ["mps"] if torch.backends.mps.is_available() else []
+    return ", ".join(["cpu", *gpus, *apple])
 
 
 @contextmanager

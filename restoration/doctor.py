@@ -30,7 +30,7 @@ def findings() -> Iterator[tuple[str, str, bool]]:
     yield "python", f"{platform.python_version()} on {platform.platform()}", True
     for name in PACKAGES:
         found = _version(name)
-        yield name, found or "missing: pip install restoration-suite", found is not None
+        yield name, found or "missing: install this package again", found is not None
     yield "extras", ", ".join(f"{n} {v}" for n in EXTRAS if (v := _version(n))) or "none", True
     yield "processor", f"{os.cpu_count()} cores, bfloat16 {'fast' if _fast_bfloat16() else 'emulated'}", True
     gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]

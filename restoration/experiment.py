@@ -1,5 +1,6 @@
 """One experiment file: its typed sections, and the objects they describe."""
 
+import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, fields
 from importlib.resources import files
@@ -17,15 +18,18 @@ Task = Literal[
 ]  # fmt: skip
 Count = Annotated[int, Field(ge=1)]
 Natural = Annotated[int, Field(ge=0)]
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 Positive = Annotated[float, Field(gt=0)]
-FREE = (
-    "data.workers",
-    "data.cache",
+FREE = (  # may change between the parts of one run: none of it changes a weight
     "data.ahead",
-    "validation.previews",
+    "data.cache",
+    "data.workers",
     "schedule.checkpoint",
     "schedule.keep",
+    "validation.every",
+    "validation.previews",
+    "validation.protocols",
 )
 
 
@@ -93,9 +97,9 @@ class Experiment:
     data: Data
     network: dict[str, Any]
     stack: list[dict[str, Any]]
-    seed: Natural = 0
+    seed: Seed = 0
     initial: str = ""  # a restorer to start from: every tensor of the same name and shape is taken over
-    licence: str = "MIT"
+    licence: str = "unknown"  # of the weights: that of the training images, usually
     notes: str = ""
     method: dict[str, Any] = field(default_factory=lambda: {"name": "direct"})
     optimizer: dict[str, dict[str, Any]] = field(default_factory=lambda: {"default": {"name": "adamw"}})
@@ -206,7 +210,9 @@ def build_optimizers(experiment: Experiment, groups: Iterable[str]) -> dict[str,
     names = list(groups)
     for name in experiment.optimizer:
         if name != "default" and name not in names:
-            raise ConfigError(f"optimizer.{name}: this run has no such group{nearest(name, names)}")
+            raise ConfigError(
+                f"optimizer.{name}: this run has no such group{nearest(name, [*names, 'default'])}"
+            )
     return {name: _optimizer(experiment, OPTIMIZERS, name) for name in names}
 
 
@@ -235,16 +241,22 @@ def _checked(experiment: Experiment) -> Experiment:
     parts = {
         "network": check(NETWORKS, experiment.network, "network", "network"),
         "method": check(METHODS, experiment.method, "method", "method", given=("network", "stack")),
-        "stack": [_checked_entry(TERMS, spec, f"stack.{i}") for i, spec in enumerate(experiment.stack)],
+        "stack": _checked_stack(TERMS, experiment.stack),
         "optimizer": optimizer,
         "data": data,
     }
     return typed(Experiment, _plain({**asdict(experiment), **parts}), "")
 
 
+def _checked_stack(terms: dict[str, Any], stack: list[Spec]) -> list[Spec]:
+    if not stack:
+        raise ConfigError("stack: empty; expected at least one [[stack]] entry")
+    return [_checked_entry(terms, spec, f"stack.{i}") for i, spec in enumerate(stack)]
+
+
 def _checked_entry(terms: dict[str, Any], spec: Spec, where: str) -> Spec:
     weight = spec.get("weight", 1.0)
-    if isinstance(weight, bool) or not isinstance(weight, (int, float)):
+    if isinstance(weight, bool) or not isinstance(weight, (int, float)) or not math.isfinite(weight):
         raise ConfigError(f"{where}.weight = {weight!r}: expected a number")
     rest = {k: v for k, v in spec.items() if k != "weight"}
     checked = check(terms, rest, where, "term", beside=("weight",))

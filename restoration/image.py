@@ -70,11 +70,15 @@ class Picture:
 def find_images(folder: str | Path) -> list[Path]:
     """Return the image files below ``folder``, sorted; hidden files and folders are left out."""
     found = []
-    for parent, folders, names in os.walk(folder):
+    for parent, folders, names in os.walk(folder, onerror=_refuse):
         folders[:] = [name for name in folders if not name.startswith(".")]
         images = (n for n in names if n.lower().endswith(IMAGE_SUFFIXES) and not n.startswith("."))
         found += [Path(parent, name) for name in images]
     return sorted(found)
+
+
+def _refuse(error: OSError) -> None:
+    raise ImageError(f"{error.filename}: cannot be read ({error.strerror})")
 
 
 def read(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> Picture:
@@ -93,8 +97,7 @@ def write(path: str | Path, picture: Picture) -> None:
     """Write a picture in the format of the name's suffix: the file appears whole or not at all."""
     path = Path(path)
     suffix = path.suffix.lower()
-    if suffix not in WRITERS:
-        raise ImageError(f"{path}: cannot write '{suffix}' files; expected one of {' '.join(WRITERS)}")
+    check_target(path, picture)
     samples = _with_alpha(path, picture)
     if picture.depth == 16 and suffix not in DEEP_SUFFIXES:
         samples = to_samples(to_float(samples))
@@ -150,15 +153,22 @@ def _levels(image: Tensor, depth: int) -> Tensor:
     return (image.clamp(0, 1) * PEAKS[depth] + 0.5).floor()
 
 
+def check_target(path: str | Path, picture: Picture) -> None:
+    """Refuse a file whose format cannot be written or would lose the picture's transparency."""
+    suffix, alpha = Path(path).suffix.lower(), picture.alpha_samples
+    if suffix not in WRITERS:
+        raise ImageError(f"{path}: cannot write '{suffix}' files; expected one of {' '.join(WRITERS)}")
+    if alpha is not None and suffix not in ALPHA_SUFFIXES and (alpha < np.iinfo(alpha.dtype).max).any():
+        raise ImageError(
+            f"{path}: {suffix} holds no transparency; expected one of {' '.join(ALPHA_SUFFIXES)}"
+        )
+
+
 def _with_alpha(path: Path, picture: Picture) -> np.ndarray:
     alpha = picture.alpha_samples
-    if alpha is None or path.suffix.lower() in ALPHA_SUFFIXES:
-        return picture.samples if alpha is None else np.concatenate([picture.samples, alpha], -1)
-    if (alpha < np.iinfo(alpha.dtype).max).any():
-        raise ImageError(
-            f"{path}: {path.suffix} holds no transparency; expected one of {' '.join(ALPHA_SUFFIXES)}"
-        )
-    return picture.samples
+    if alpha is None or path.suffix.lower() not in ALPHA_SUFFIXES:
+        return picture.samples
+    return np.concatenate([picture.samples, alpha], -1)
 
 
 @contextmanager

@@ -1,19 +1,24 @@
 """Optimisers by name; each makes the torch optimisers of one module."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
+
+Positive = Annotated[float, Field(gt=0)]
+Natural = Annotated[float, Field(ge=0)]
+Share = Annotated[float, Field(ge=0, lt=1)]
 
 
 @dataclass(frozen=True)
 class Adam:
     """Adam (Kingma & Ba, 2015)."""
 
-    lr: float = 1e-3
-    betas: tuple[float, float] = (0.9, 0.999)
-    eps: float = 1e-8
+    lr: Positive = 1e-3
+    betas: tuple[Share, Share] = (0.9, 0.999)
+    eps: Positive = 1e-8
 
     def over(self, module: nn.Module) -> list[torch.optim.Optimizer]:
         """Return the optimiser of all of the module's parameters."""
@@ -24,10 +29,10 @@ class Adam:
 class AdamW:
     """Adam with decoupled weight decay (Loshchilov & Hutter, 2019)."""
 
-    lr: float = 1e-3
-    betas: tuple[float, float] = (0.9, 0.999)
-    eps: float = 1e-8
-    weight_decay: float = 0.0
+    lr: Positive = 1e-3
+    betas: tuple[Share, Share] = (0.9, 0.999)
+    eps: Positive = 1e-8
+    weight_decay: Natural = 0.0
 
     def over(self, module: nn.Module) -> list[torch.optim.Optimizer]:
         """Return the optimiser of all of the module's parameters."""
@@ -43,16 +48,16 @@ class Muon:
     (Liu et al., 2025: 0.2·√max(rows, columns)), so that one ``lr`` serves both.
     """
 
-    lr: float = 1e-3
-    momentum: float = 0.95
-    weight_decay: float = 0.0
-    betas: tuple[float, float] = (0.9, 0.999)
-    eps: float = 1e-8
+    lr: Positive = 1e-3
+    momentum: Share = 0.95
+    weight_decay: Natural = 0.0
+    betas: tuple[Share, Share] = (0.9, 0.999)
+    eps: Positive = 1e-8
 
     def over(self, module: nn.Module) -> list[torch.optim.Optimizer]:
-        """Return Muon over parameters of two or more dimensions and AdamW over the rest."""
-        kernels = [p for p in module.parameters() if p.ndim >= 2]
-        rest = [p for p in module.parameters() if p.ndim < 2]
+        """Return Muon over kernels and matrices and AdamW over the rest, scales and position tables included."""
+        kernels = [p for p in module.parameters() if _is_kernel(p)]
+        rest = [p for p in module.parameters() if not _is_kernel(p)]
         optimizers: list[torch.optim.Optimizer] = []
         if kernels:
             optimizers.append(
@@ -85,6 +90,10 @@ class KernelMuon(torch.optim.Muon):
         super().zero_grad(set_to_none)
         for kernel in self.kernels:
             kernel.grad = None
+
+
+def _is_kernel(parameter: nn.Parameter) -> bool:
+    return parameter.ndim >= 2 and parameter.shape[0] > 1 and parameter[0].numel() > 1
 
 
 def _matrix(kernel: Tensor) -> Tensor:

@@ -20,7 +20,6 @@ class Progress:
         self.total = experiment.schedule.steps
         self.quiet = quiet
         self.live = not quiet and sys.stderr.isatty()
-        self.scores: dict[str, float] = {}
         self.bar: Bar | None = None
         self.task: TaskID | None = None
 
@@ -52,12 +51,13 @@ class Progress:
             self.first = done - 1
         scores = {k.removeprefix("validation/"): v for k, v in logs.items() if k.startswith("validation/")}
         if scores:
-            self.scores = scores
             self.note(f"step {done}: " + "  ".join(f"{k} {v:.4f}" for k, v in scores.items()))
         elif logs:
             self.losses = "  ".join(f"{k} {v:.4g}" for k, v in logs.items() if not k.endswith(".gradient"))
         if self.bar and self.task is not None:
-            self.bar.update(self.task, completed=done, losses=self.losses)
+            self.bar.update(
+                self.task, completed=done, losses=self.losses, rate=f"{self.rate(done):.2f} steps/s"
+            )
         elif not self.quiet and time.monotonic() - self.shown > PLAIN_EVERY:
             self.shown = time.monotonic()
             self.note(

@@ -11,7 +11,16 @@ from restoration import checkpoint, cost, distributed
 from restoration.config import differences, read_toml
 from restoration.data import Pairs, Photographs, training_images
 from restoration.errors import ConfigError
-from restoration.experiment import FREE, Experiment, build_degradation, build_method, build_optimizers
+from restoration.experiment import (
+    FREE,
+    Experiment,
+    build_degradation,
+    build_method,
+    build_optimizers,
+    build_stack,
+)
+from restoration.files import atomic
+from restoration.method import Batch
 from restoration.progress import Progress
 from restoration.toml import dumps
 from restoration.train import Run, Validate, train
@@ -39,17 +48,17 @@ def run(
 ) -> None:
     """Train an experiment in its folder, or go on where it stopped, and export the restorer."""
     prepared = build_run(experiment, folder, device, validate)
-    state = claim(folder, experiment)
-    distributed.barrier()
+    state = _claimed(folder, experiment)
     if state == "finished":
-        print(f"{folder} is finished: {folder / 'restorer.safetensors'}")
+        if distributed.rank() == 0 and not quiet:
+            print(f"{folder} is finished: {folder / 'restorer.safetensors'}")
         return
     with Progress(experiment, quiet or distributed.rank() > 0) as progress:
         prepared.progress = progress
         progress.note(f"{experiment.name} in {folder}" + (" (resumed)" if state == "resume" else ""))
         restorer = train(prepared)
     if distributed.rank() == 0:
-        path = export(prepared, restorer, progress.scores)
+        path = export(prepared, restorer)
         if not quiet:
             print(f"wrote {path}")
 
@@ -71,11 +80,26 @@ def build_run(
 ) -> Run:
     """Return the run of an experiment, with everything checked that can be checked before it starts."""
     _check_ranks(experiment)
-    data = build_data(experiment)
     method = build_method(experiment)
-    _check_fit(experiment, data, method.restorer())
     optimizers = build_optimizers(experiment, method.groups())
+    data = build_data(experiment)
+    _check_fit(experiment, data, method.restorer())
+    _check_stack(experiment)
     return Run(experiment, method, optimizers, data, folder, device, validate)
+
+
+def _claimed(folder: Path, experiment: Experiment) -> str:
+    """Let the first rank claim the folder, and tell all what it found: a state, or why not."""
+    state: str | ConfigError = ""
+    if distributed.rank() == 0:
+        try:
+            state = claim(folder, experiment)
+        except ConfigError as error:
+            state = error
+    state = distributed.gather(state)[0]
+    if isinstance(state, ConfigError):
+        raise state
+    return state
 
 
 def claim(folder: Path, experiment: Experiment) -> str:
@@ -85,13 +109,17 @@ def claim(folder: Path, experiment: Experiment) -> str:
     """
     config = folder / "config.toml"
     document = experiment.resolved()
+    if folder.exists() and not folder.is_dir():
+        raise ConfigError(f"{folder}: a file; expected a folder for the run")
+    for part in folder.rglob(".*.part"):  # what an interrupted write left
+        part.unlink()
     if not config.exists():
         if folder.exists() and any(folder.iterdir()):
             raise ConfigError(f"{folder}: holds files but no run of ours; choose another --out")
-        if distributed.rank() == 0:
-            folder.mkdir(parents=True, exist_ok=True)
-            config.write_text(
-                f"# {experiment.name}: every setting of this run, defaults filled in\n{dumps(document)}"
+        folder.mkdir(parents=True, exist_ok=True)
+        with atomic(config) as stream:
+            stream.write(
+                f"# {experiment.name}: every setting, defaults filled in\n{dumps(document)}".encode()
             )
         return "new"
     changed = [k for k in differences(document, read_toml(config)) if k not in FREE]
@@ -101,11 +129,8 @@ def claim(folder: Path, experiment: Experiment) -> str:
         )
     saved = checkpoint.every(folder / "checkpoints")
     done = checkpoint.record_of(saved[-1])["step"] if saved else 0
-    return (
-        "finished"
-        if done >= experiment.schedule.steps and (folder / "restorer.safetensors").exists()
-        else "resume"
-    )
+    exported = (folder / "restorer.safetensors").exists() and (folder / "card.md").exists()
+    return "finished" if done >= experiment.schedule.steps and exported else "resume"
 
 
 def description(run: Run) -> dict[str, str]:
@@ -123,7 +148,7 @@ def description(run: Run) -> dict[str, str]:
         "memory": f"about {needed / GIB:.2g} GiB for a step of {share} images of {side}x{side}",
         "data": f"{len(data.photographs)} images; {_epochs(run):.3g} epochs",
         "learns": ", ".join(f"{n} ({cost.parameters(m):,})" for n, m in run.groups.items()),
-        "device": f"{run.device}, {distributed.world()} process{'es' * (distributed.world() > 1)}",
+        "device": f"{run.device}, {_counted(distributed.world(), 'process', 'processes')}",
     }
     return facts | splitting(run)
 
@@ -139,7 +164,7 @@ def splitting(run: Run) -> dict[str, str]:
     }
 
 
-def export(run: Run, restorer: Any, scores: dict[str, float]) -> Path:  # noqa: ANN401
+def export(run: Run, restorer: Any) -> Path:  # noqa: ANN401
     """Write ``restorer.safetensors`` and ``card.md`` and return the former."""
     experiment = run.experiment
     card = Card(
@@ -151,16 +176,18 @@ def export(run: Run, restorer: Any, scores: dict[str, float]) -> Path:  # noqa: 
         training={
             "experiment": experiment.resolved(),
             "images": len(run.data.photographs),
-            "seconds": round(run.seconds),
-            "hardware": f"{run.device}, {torch.get_num_threads()} threads, {distributed.world()} process(es)",
+            "seconds": round(run.record.seconds),
+            "hardware": f"{run.device}, {_counted(torch.get_num_threads(), 'thread')} in each of "
+            f"{_counted(distributed.world(), 'process', 'processes')}",
             "torch": torch.__version__,
             "command": " ".join(["restoration", *sys.argv[1:]]),
         },
-        scores=scores,
+        scores=run.record.scores,
     )
     path = run.folder / "restorer.safetensors"
     save(path, restorer.cpu(), card)
-    (run.folder / "card.md").write_text(card_text(card, cost.parameters(restorer)))
+    with atomic(run.folder / "card.md") as stream:
+        stream.write(card_text(card, cost.parameters(restorer)).encode())
     return path
 
 
@@ -191,6 +218,10 @@ Licence: {card.licence}.
 """
 
 
+def _counted(number: int, one: str, many: str = "") -> str:
+    return f"{number} {one if number == 1 else many or one + 's'}"
+
+
 def _epochs(run: Run) -> float:
     return run.experiment.schedule.steps * run.data.batch_size / len(run.data.photographs)
 
@@ -207,6 +238,16 @@ def _check_ranks(experiment: Experiment) -> None:
         raise ConfigError(
             f'optimizer.{muon[0]}: muon needs whole matrices; expected distributed.strategy = "replicate"'
         )
+
+
+def _check_stack(experiment: Experiment) -> None:
+    """Let every term see one pair of crops: what it cannot measure is refused before the run."""
+    crop = torch.rand(1, 1 if experiment.data.grey else 3, experiment.data.crop, experiment.data.crop)
+    for i, entry in enumerate(build_stack(experiment).entries):
+        try:
+            entry.term.of_restored(crop, Batch(crop, crop))
+        except ValueError as error:
+            raise ConfigError(f"stack.{i}: {error}; data.crop = {experiment.data.crop}") from None
 
 
 def _check_fit(experiment: Experiment, data: Pairs, network: torch.nn.Module) -> None:

@@ -1,12 +1,11 @@
 """The loop: a method says what to descend; this says how, when to save, and what to keep."""
 
 import copy
-import csv
 import math
 import time
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +14,25 @@ from torch import Tensor, nn
 
 from restoration import checkpoint, distributed
 from restoration.data import Pairs, prefetch
-from restoration.errors import TrainingStopped
+from restoration.errors import RestorationError, TrainingStopped
 from restoration.experiment import Experiment, Schedule
+from restoration.log import Log
 from restoration.method import Batch, Method
 from restoration.preview import write_preview
 
 Validate = Callable[[nn.Module, int], dict[str, float]]
 Progress = Callable[[int, dict[str, float]], None]
 LOG_EVERY = 100
+
+
+@dataclass
+class Record:
+    """How far a run is: the next step, the best validation (step, score), the last scores, seconds spent."""
+
+    step: int = 0
+    best: tuple[int, float] | None = None
+    scores: dict[str, float] = field(default_factory=dict)
+    seconds: float = 0.0
 
 
 @dataclass
@@ -37,7 +47,7 @@ class Run:
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     validate: Validate | None = None
     progress: Progress = lambda step, logs: None
-    seconds: float = 0.0  # spent so far, interrupted parts included
+    record: Record = field(default_factory=Record)
 
     def __post_init__(self) -> None:
         schedule, strategy = self.experiment.schedule, self.experiment.distributed.strategy
@@ -78,11 +88,10 @@ def train(run: Run) -> nn.Module:
     Returns the averaged restorer. Every draw is keyed by (seed, step), so an interrupted run ends with the weights
     of an uninterrupted one.
     """
-    schedule = run.experiment.schedule
-    start, best = resume(run)
-    steps = range(start, schedule.steps)
-    logs = Log(run.folder, start) if distributed.rank() == 0 else None
-    started = time.monotonic() - run.seconds
+    schedule, record = run.experiment.schedule, resume(run)
+    steps = range(record.step, schedule.steps)
+    logs = Log(run.folder, record.step) if distributed.rank() == 0 else None
+    started = time.monotonic() - record.seconds
     pending: tuple[int, dict[str, Tensor]] | None = None
     for step, batch in prefetch(_maker(run), steps, run.experiment.data.workers, run.experiment.data.ahead):
         torch.manual_seed(hash((run.experiment.seed, step, distributed.rank())))
@@ -91,17 +100,18 @@ def train(run: Run) -> nn.Module:
         if pending:
             stop_if_not_finite(run, *pending)
         pending, done = (step, found), step + 1
-        if done % LOG_EVERY == 0 or done == schedule.steps:
+        last = done == schedule.steps
+        if last or done % LOG_EVERY == 0:
             _log(run, logs, done, found)
         else:
             run.progress(done, {})
-        if done % run.experiment.validation.every == 0 or done == schedule.steps:
+        if last or done % run.experiment.validation.every == 0:
             stop_if_not_finite(run, step, found)
-            best = _validated(run, logs, done, best)
-        if done % schedule.checkpoint == 0 or done == schedule.steps:
+            _validated(run, logs, done)
+        if last or done % schedule.checkpoint == 0 or (record.best and record.best[0] == done):
             stop_if_not_finite(run, step, found)
-            run.seconds = time.monotonic() - started
-            _saved(run, done, best)
+            record.step, record.seconds = done, time.monotonic() - started
+            _saved(run)
     return run.restorer()
 
 
@@ -180,48 +190,23 @@ def stop_if_not_finite(run: Run, step: int, logs: Mapping[str, Tensor]) -> None:
     raise TrainingStopped(f"step {step + 1}: '{bad}' is not finite; {kept}\n images: {', '.join(files)}")
 
 
-def resume(run: Run) -> tuple[int, tuple[int, float] | None]:
-    """Load the last checkpoint of the run's folder, if there is one; return the next step and the best score."""
+def resume(run: Run) -> Record:
+    """Load the last checkpoint of the run's folder, if there is one, and return how far the run is."""
     saved = checkpoint.every(run.folder / "checkpoints")
-    if not saved:
-        return 0, None
-    record = checkpoint.load(saved[-1], run.state)
-    run.seconds = record.get("seconds", 0.0)
-    return record["step"], tuple(record["best"]) if record["best"] else None
+    if saved:
+        stored = checkpoint.load(saved[-1], run.state)
+        best = tuple(stored["best"]) if stored.get("best") else None
+        run.record = Record(stored["step"], best, stored.get("scores", {}), stored.get("seconds", 0.0))
+    if len({*distributed.gather(run.record.step)}) > 1:
+        raise RestorationError(
+            f"{run.folder}: ranks found different checkpoints; expected one folder that all share"
+        )
+    return run.record
 
 
 def autocast(device: torch.device, bfloat16: bool) -> Any:  # noqa: ANN401
     """Return the context of the forward pass: bfloat16 where asked, else nothing."""
     return torch.autocast(device.type, torch.bfloat16) if bfloat16 else nullcontext()
-
-
-class Log:
-    """``log.csv``, ``validation.csv`` and, where tensorboard is installed, its events; rows after ``start`` go."""
-
-    def __init__(self, folder: Path, start: int) -> None:
-        self.folder = folder
-        for name in ("log.csv", "validation.csv"):
-            _truncate(folder / name, start)
-        try:
-            from torch.utils.tensorboard import SummaryWriter
-        except ImportError:
-            self.board = None
-        else:
-            self.board = SummaryWriter(str(folder), purge_step=start + 1)
-
-    def row(self, name: str, step: int, values: Mapping[str, float]) -> None:
-        """Append one row to NAME.csv and to the events."""
-        path = self.folder / f"{name}.csv"
-        new = not path.exists()
-        with path.open("a", newline="") as file:
-            writer = csv.writer(file)
-            if new:
-                writer.writerow(["step", *values])
-            writer.writerow([step, *(f"{v:.8g}" for v in values.values())])
-        if self.board:
-            for key, value in values.items():
-                self.board.add_scalar(f"{name}/{key}", value, step)
-            self.board.flush()
 
 
 def _descend(run: Run, group: str, step: int) -> Tensor:
@@ -255,36 +240,26 @@ def _log(run: Run, logs: Log | None, done: int, found: Mapping[str, Tensor]) -> 
         logs.row("log", done, {**row, "rate": rate(run.experiment.schedule, done - 1), "time": time.time()})
 
 
-def _validated(
-    run: Run, logs: Log | None, done: int, best: tuple[int, float] | None
-) -> tuple[int, float] | None:
-    """Measure the averaged restorer, show what it does; return the best (step, score) so far."""
+def _validated(run: Run, logs: Log | None, done: int) -> None:
+    """Measure the averaged restorer, show what it does, and keep the scores and the best step."""
     restorer = run.restorer()
     if logs and run.experiment.validation.previews:
         keys = [(run.data.seed, i) for i in range(run.experiment.validation.previews)]
         write_preview(run.folder / "previews" / f"step-{done:08d}.png", restorer, run.data.of_keys(keys))
-    if run.validate is None:
-        return best
-    scores = run.validate(restorer, done)
+    scores = run.validate(restorer, done) if run.validate else {}
     if not scores:
-        return best
+        return
     if logs:
         logs.row("validation", done, scores)
     run.progress(done, {f"validation/{k}": v for k, v in scores.items()})
     score = next(iter(scores.values()))
-    return (done, score) if best is None or score > best[1] else best
+    run.record.scores = scores
+    if run.record.best is None or score > run.record.best[1]:
+        run.record.best = (done, score)
 
 
-def _saved(run: Run, done: int, best: tuple[int, float] | None) -> None:
-    folder = run.folder / "checkpoints"
-    checkpoint.save(folder, run.state, done, {"best": best, "seconds": run.seconds})
+def _saved(run: Run) -> None:
+    folder, record = run.folder / "checkpoints", run.record
+    checkpoint.save(folder, run.state, record.step, asdict(record))
     if distributed.rank() == 0:
-        checkpoint.prune(folder, run.experiment.schedule.keep, best[0] if best else None)
-
-
-def _truncate(path: Path, start: int) -> None:
-    """Drop rows of steps after ``start``: the resumed run writes them again."""
-    if path.exists():
-        header, *rows = path.read_text().splitlines()
-        kept = [row for row in rows if int(row.split(",", 1)[0]) <= start]
-        path.write_text("\n".join([header, *kept]) + "\n")
+        checkpoint.prune(folder, run.experiment.schedule.keep, record.best[0] if record.best else None)

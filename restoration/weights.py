@@ -102,6 +102,8 @@ def _load_ours(path: Path) -> Restorer:
         network = build(NETWORKS, dict(card.network), "network", "network")
     except ConfigError as error:
         raise WeightsError(f"{path}: its card describes no network of ours: {error}") from None
+    if card.scale != network.scale:
+        raise WeightsError(f"{path}: its card says scale {card.scale}, its network has {network.scale}")
     if complaint := difference(network.state_dict(), state):
         raise WeightsError(f"{path}: not the weights of its {card.network['name']}: {complaint}")
     _check_finite(state, path)

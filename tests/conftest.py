@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 
-torch.set_num_threads(1)  # xdist runs one process per core; threads that wait for each other cost more than they give
+torch.set_num_threads(
+    1
+)  # xdist runs one process per core; threads that wait for each other cost more than they give
 
 
 @pytest.fixture(scope="session")

@@ -44,7 +44,9 @@ def test_imports_go_downhill(path):
     place = str(path.relative_to(ROOT))
     own = path.relative_to(ROOT).parts[0]
     for name in imports(path):
-        assert name.split(".")[0] not in ("losses", "degradations", "benchmarks"), f"{place}: import {name}: a second copy"
+        assert name.split(".")[0] not in ("losses", "degradations", "benchmarks"), (
+            f"{place}: import {name}: a second copy"
+        )
         target = package_of(name)
         if target not in (None, own) and place not in COMPOSITION:
             assert target in ARROWS[own], f"{place} imports {name}: no arrow from {own} to {target}"
@@ -54,7 +56,9 @@ def test_imports_go_downhill(path):
 def test_methods_never_yield_inside_with(path):
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.With):
-            assert not any(isinstance(n, (ast.Yield, ast.YieldFrom)) for n in ast.walk(node)), f"{path}:{node.lineno}"
+            assert not any(isinstance(n, (ast.Yield, ast.YieldFrom)) for n in ast.walk(node)), (
+                f"{path}:{node.lineno}"
+            )
 
 
 def test_packages_match_the_disk():

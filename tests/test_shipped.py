@@ -53,7 +53,12 @@ def test_shipped_files_stay_below_fifty_megabytes():
 @pytest.mark.weights
 @pytest.mark.parametrize(("name", "protocol"), BARS)
 def test_shipped_restorers_reach_their_bars(data_root, name, protocol):
-    assert evaluate(load_restorer(name), protocol, data=data_root).mean("psnr-y" if "set5" in protocol else "psnr-rgb") >= BARS[name, protocol]
+    assert (
+        evaluate(load_restorer(name), protocol, data=data_root).mean(
+            "psnr-y" if "set5" in protocol else "psnr-rgb"
+        )
+        >= BARS[name, protocol]
+    )
 
 
 def test_readme_holds_the_committed_results():

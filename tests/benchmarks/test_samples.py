@@ -26,8 +26,8 @@ def samples():
 
 
 def test_the_weights_of_grey_are_matlabs():
-    assert GREY.sum() == pytest.approx(1.0, abs=1e-12)
-    assert pytest.approx([0.2989, 0.5870, 0.1140], abs=5e-5) == GREY
+    assert sum(GREY) == pytest.approx(1.0, abs=1e-12)
+    assert pytest.approx([0.2989, 0.5870, 0.1140], abs=5e-5) == list(GREY)
 
 
 def test_grey_is_rounded_half_up_and_one_channel_stays_as_it_is(samples):

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from restoration.losses import LOSSES
 from restoration.losses.pixel import L1, L2
-from restoration.losses.stack import Entry, PairTerm, Stack, Term, group_names
+from restoration.losses.stack import Entry, PairTerm, Stack, Term
 
 
 @dataclass
@@ -79,18 +79,12 @@ def test_groups_are_named_after_the_entry_and_its_parts():
     stack = Stack(
         [Entry("critic", one), Entry("l1", PairTerm(L1())), Entry("senses", two), Entry("critic", one)]
     )
-    assert stack.groups() == {
-        "critic": one.parts["critic"],
-        "senses.eye": two.parts["eye"],
-        "senses.ear": two.parts["ear"],
-        "critic-2": one.parts["critic"],
-    }
-
-
-def test_group_names_are_known_without_building():
-    names = ["l1", "critic", "critic", "l1"]
-    assert group_names(names, {"critic": True, "l1": False}) == ["critic", "critic-2"]
-    assert group_names(names, {}) == []
+    groups = stack.groups()
+    assert groups["critic"] is groups["critic-2"] is one.parts["critic"]
+    assert dict(groups["senses"].items()) == dict(
+        two.parts.items()
+    )  # several parts of one term learn together
+    assert list(groups) == ["critic", "senses", "critic-2"]
 
 
 def test_own_parts_learn_from_a_detached_float32_image(batch):

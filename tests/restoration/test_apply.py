@@ -26,7 +26,7 @@ from restoration.targets import plan
 class Enlarge(nn.Module):
     """Pixels repeated, by a convolution so that it has parameters and autocast applies."""
 
-    multiple, receptive_field = 1, 0
+    multiple, receptive_field, conditions = 1, 0, ()
 
     def __init__(self, scale=1):
         super().__init__()

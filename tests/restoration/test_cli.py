@@ -76,6 +76,59 @@ TRAIN = ("train", "sr-x4-small", "--device", "cpu", "--set", "validation.protoco
         ),
         ((*TRAIN, "--set", "data.images=empty"), 'data.images = "empty": no images in this folder'),
         ((*TRAIN, "--set", "data.images=photos"), "photos/0.png: 48x40 pixels, smaller than data.crop = 192"),
+        ((*TRAIN, "--set", "stack=[]"), "stack: empty; expected at least one [[stack]] entry"),
+        ((*TRAIN, "--set", "stack.0.weight=nan"), "stack.0.weight = nan: expected a number"),
+        ((*TRAIN, "--set", "optimizer.default.lr=-1"), "optimizer.default.lr = -1: expected greater than 0"),
+        (
+            (*TRAIN, "--set", "optimizer.default.betas=[2.0, 3.0]"),
+            "optimizer.default.betas = [2.0, 3.0]: expected less than 1",
+        ),
+        (
+            (*TRAIN, "--set", "optimizer.defualt={ name = 'adam' }"),
+            "optimizer.defualt: this run has no such group; did you mean 'default'?",
+        ),
+        ((*TRAIN, "--set", "seed=99999999999999999999999"), "seed = 99999999999999999999999: expected"),
+        (
+            (*TRAIN, "--set", "data.degradation={ name = 'bicubic' }"),
+            "data.degradation: degradation 'bicubic' needs 'scale' (a whole number)",
+        ),
+        ((*TRAIN, "--set", "data.images=[]"), "data.images: names no folder or file"),
+        (
+            (*TRAIN, "--set", "data.images=photos", "--set", "data.crop=32", "--set", "stack.0.name=ms-ssim"),
+            "stack.0: ms-ssim: images are 32x32",
+        ),
+        (
+            (*TRAIN, "--set", "data.images=photos", "--set", "data.crop=32", "--set", "network.width=-4"),
+            "network: ",
+        ),
+        (
+            (
+                *TRAIN,
+                "--set",
+                "data.images=photos",
+                "--set",
+                "data.crop=32",
+                "--set",
+                "validation.protocols=['photos-x2']",
+            ),
+            "validation.protocols: 'photos-x2' has scale 2; data.degradation has 4",
+        ),
+        (
+            ("train", "sr-x4-small", "--device", "cuda:9"),
+            "--device cuda:9: not to be had here; expected auto, cpu",
+        ),
+        (
+            ("apply", "bicubic-x4", "photos", "--out", "out", "--device", "fpga"),
+            "--device fpga: not to be had here; expected auto, cpu",
+        ),
+        (
+            ("apply", "bicubic-x4", "photos", "--out", "out", "--tile", "²"),
+            "--tile ²: expected auto, off or a number of pixels",
+        ),
+        (
+            (*TRAIN, "--set", "data.images=photos", "--set", "data.crop=32", "--out", "tiny.safetensors"),
+            "tiny.safetensors: a file; expected a folder for the run",
+        ),
         ((*TRAIN, "--set", "data.images=damaged"), "data.images: damaged/cut.png: not a readable image"),
         (
             (*TRAIN, "--set", "data.images=photos", "--set", "data.crop=32", "--set", "network.scale=2"),
@@ -175,6 +228,25 @@ def test_one_unreadable_file_fails_alone(command, photos, restorer):
     assert (code, out) == (1, "")
     assert err.startswith("restoration: ") and "bad.png" in err and err.strip().endswith("skipped")
     assert {p.name for p in Path("out").iterdir()} == {"0.png", "1.png"}
+
+
+def test_interrupted_start_is_no_other_run(command, photos, tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / ".0123.part").write_text("half a config")
+    settings = ["schedule.steps=2", "schedule.batch=2", "data.images=photos", "data.crop=32", "network.width=8",
+                "network.blocks=1", "validation.protocols=[]", "initial="]  # fmt: skip
+    chosen = [word for s in settings for word in ("--set", s)]
+    code, _, err = command("train", "sr-x4-small", "--out", "run", "--device", "cpu", "--quiet", *chosen)
+    assert (code, err) == (0, "")
+    (tmp_path / "run" / "log.csv").write_text("step,l1\n1,0.5\n2,0.")
+    (tmp_path / "run" / "card.md").unlink()  # killed between the two files of the export
+    assert command("train", "sr-x4-small", "--out", "run", "--device", "cpu", "--quiet", *chosen)[0] == 0
+    assert (tmp_path / "run" / "card.md").exists()
+    assert (tmp_path / "run" / "log.csv").read_text() == "step,l1\n1,0.5\n"
+    checkpoint = next((tmp_path / "run" / "checkpoints").iterdir())
+    checkpoint.write_bytes(checkpoint.read_bytes()[:50])
+    code, _, err = command("train", "sr-x4-small", "--out", "run", "--device", "cpu", "--quiet", *chosen)
+    assert code == 1 and "damaged" in err and "delete it to resume from the checkpoint before" in err
 
 
 def test_full_disk_leaves_no_half_picture(command, photos, restorer, monkeypatch):

@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 from restoration import checkpoint
 from restoration.errors import ConfigError, TrainingStopped
 from restoration.experiment import Schedule, load
-from restoration.runs import build_run, claim
+from restoration.runs import build_run, claim, splitting
 from restoration.train import rate, train
 
 EXPERIMENT = """
@@ -235,6 +235,31 @@ def test_folder_of_another_run_is_refused(tiny, tmp_path):
     assert [p.name for p in (tmp_path / "other").iterdir()] == ["thesis.txt"]
 
 
+def test_best_is_kept_even_between_checkpoints(tiny):
+    run = tiny("best", ["schedule.keep=1", "validation.every=2", "schedule.checkpoint=5"])
+    run.validate = lambda restorer, step: {"psnr-y": -abs(step - 2.0)}
+    train(run)
+    assert [p.stem for p in checkpoint.every(run.folder / "checkpoints")] == [
+        "step-00000002",
+        "step-00000008",
+    ]
+    again = tiny("best", ["schedule.keep=1"])
+    train(again)
+    assert again.record.best == (2, 0.0) and again.record.scores == {"psnr-y": -6.0}
+
+
+def test_batch_norm_network_resumes_exactly(tiny):
+    settings = ['network={ name = "srresnet", scale = 2, width = 8, blocks = 1 }', "schedule.micro_batches=2"]
+    expected = weights(train(tiny("straight-norm", settings)))
+    broken = tiny("broken-norm", settings)
+    broken.progress = interrupt_after(5)
+    with pytest.raises(Interrupted):
+        train(broken)
+    resumed = tiny("broken-norm", settings)
+    assert same(weights(train(resumed)), expected)
+    assert splitting(resumed) == {"batch norm": "statistics are those of 2 images, not of the batch of 4"}
+
+
 def test_checkpoints_are_pruned_to_the_last_and_the_best(tiny):
     run = tiny("kept", ["schedule.keep=1", "validation.every=3", "schedule.checkpoint=1"])
     run.validate = lambda restorer, step: {"psnr-y": -abs(step - 3.0)}
@@ -250,10 +275,10 @@ def test_full_disk_leaves_no_half_checkpoint(tiny, monkeypatch):
     train(run)
     files = sorted((run.folder / "checkpoints").iterdir())
 
-    def full(*arguments, **keywords):
+    def full(descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(checkpoint, "serialised", full)
+    monkeypatch.setattr("restoration.files.os.fsync", full)
     with pytest.raises(
         Exception, match=r"could not be written .*No space left on device.*; nothing was left behind"
     ):
@@ -280,7 +305,8 @@ def test_kill_9_and_the_same_command_give_the_same_weights(tiny, tmp_path):
     while not checkpoint.every(tmp_path / "broken" / "checkpoints") and time.monotonic() < deadline:
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
-    process.wait()
+    assert process.wait() == -signal.SIGKILL
+    assert checkpoint.every(tmp_path / "broken" / "checkpoints")
     assert not (tmp_path / "broken" / "restorer.safetensors").exists()
     subprocess.run([*broken, "--set", "data.workers=1"], check=True)
     a, b = (load_file(tmp_path / f / "restorer.safetensors") for f in ("whole", "broken"))

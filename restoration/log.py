@@ -1,0 +1,50 @@
+"""A run's figures on disk: CSV files, and TensorBoard's events where it is installed."""
+
+import csv
+from collections.abc import Mapping
+from pathlib import Path
+
+from restoration.files import atomic
+
+
+class Log:
+    """``log.csv``, ``validation.csv`` and, where tensorboard is installed, its events; rows after ``start`` go."""
+
+    def __init__(self, folder: Path, start: int) -> None:
+        self.folder = folder
+        for name in ("log", "validation"):
+            _truncate(folder / f"{name}.csv", start)
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+        except ImportError:
+            self.board = None
+        else:
+            self.board = SummaryWriter(str(folder), purge_step=start + 1)
+
+    def row(self, name: str, step: int, values: Mapping[str, float]) -> None:
+        """Append one row to NAME.csv and to the events."""
+        path = self.folder / f"{name}.csv"
+        with path.open("a", newline="") as file:
+            writer = csv.writer(file)
+            if not file.tell():
+                writer.writerow(["step", *values])
+            writer.writerow([step, *(f"{v:.8g}" for v in values.values())])
+        if self.board:
+            for key, value in values.items():
+                self.board.add_scalar(f"{name}/{key}", value, step)
+            self.board.flush()
+
+
+def _truncate(path: Path, start: int) -> None:
+    """Drop rows of steps after ``start``, which the resumed run writes again, and a row cut short by a crash."""
+    if not path.exists():
+        return
+    lines = path.read_text().splitlines(keepends=True)
+    kept = lines[:1] + [row for row in lines[1:] if row.endswith("\n") and _step(row) <= start]
+    with atomic(path) as stream:
+        stream.write("".join(kept).encode())
+
+
+def _step(row: str) -> float:
+    first = row.split(",", 1)[0]
+    return int(first) if first.isdecimal() else float("inf")
