@@ -25,7 +25,9 @@ def basicsr(module: str) -> ModuleType:
     module is stood in for while the import lasts.
     """
     stand_in = ModuleType(REMOVED)
-    stand_in.rgb_to_grayscale = importlib.import_module("torchvision.transforms.functional").rgb_to_grayscale
+    stand_in.__dict__["rgb_to_grayscale"] = peer(
+        "torchvision.transforms.functional", "torchvision"
+    ).rgb_to_grayscale
     sys.modules[REMOVED] = stand_in
     try:
         return peer(f"basicsr.{module}", "restoration-suite[basicsr]")

@@ -5,6 +5,7 @@
 
 import argparse
 import json
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
@@ -47,7 +48,9 @@ def main() -> None:
         arguments.out.write_text(json.dumps(record, indent=1) + "\n")
 
 
-def compare(imresize: object, image: Tensor, scale: Fraction, repeats: int) -> dict[str, object]:
+def compare(
+    imresize: Callable[[Tensor, float], Tensor], image: Tensor, scale: Fraction, repeats: int
+) -> dict[str, object]:
     """Return seconds and ratios of one scale: in floating point as BasicSR, and rounded as MATLAB does 8-bit images."""
     contenders = {
         "ours, float": lambda: resize(image, scale=scale),

@@ -7,6 +7,7 @@ banded matrix, block by block, which on a CPU is several times faster than a con
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -20,7 +21,7 @@ SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 # Outputs of one matrix product, and the rows and samples of one map that are worked on at a time, as measured fastest:
 # wider blocks waste arithmetic on zeros and narrower ones memory traffic, larger bands leave the cache.
 BLOCK = 16
-BAND_ROWS = 48
+BAND_ROWS = 96
 BAND_SAMPLES = 1 << 17
 
 
@@ -121,21 +122,21 @@ def ms_ssim(
         article = "an" if window == 11 else "a"
         need = f"five scales of {article} {window}-pixel window need {smallest} pixels a side"
         raise ValueError(f"ms-ssim: images are {height}x{width}; {need}")
-    product = 1.0
+    powers = []
     for scale, weight in enumerate(SCALE_WEIGHTS):
         if scale:
             restored, clean = _halved(restored), _halved(clean)
         full, structure = _similarity(restored, clean, settings)
-        product = product * _power(full if scale == len(SCALE_WEIGHTS) - 1 else structure, weight)
-    return product.mean(1)
+        powers.append(_power(full if scale == len(SCALE_WEIGHTS) - 1 else structure, weight))
+    return torch.stack(powers).prod(0).mean(1)
 
 
 def _similarity(restored: Tensor, clean: Tensor, window: Window) -> tuple[Tensor, Tensor]:
     """Return the means over the valid region of SSIM and of its contrast-structure part: (N, C) each."""
     dtype = torch.promote_types(torch.promote_types(restored.dtype, clean.dtype), torch.float32)
-    planes = [image.to(dtype).flatten(0, 1).transpose(0, 1) for image in (restored, clean)]
+    x, y = (image.to(dtype).flatten(0, 1).transpose(0, 1) for image in (restored, clean))
     needs_gradient = torch.is_grad_enabled() and (restored.requires_grad or clean.requires_grad)
-    sums = _sums(*planes, window) if needs_gradient else _sums_by_band(*planes, window)
+    sums = _sums(x, y, window) if needs_gradient else _sums_by_band(x, y, window)
     height, width = (length - window.size + 1 for length in restored.shape[-2:])
     full, structure = (total.view(restored.shape[:2]) / (height * width) for total in sums)
     return full, structure
@@ -171,7 +172,14 @@ def _sums(restored: Tensor, clean: Tensor, window: Window) -> tuple[Tensor, Tens
     structure = (var_s - var_d + c2) / (var_s + var_d + c2)
     full = (mean_s - mean_d + c1) / (mean_s + mean_d + c1) * structure
     valid = restored.shape[2] - window.size + 1
-    return tuple(_in_lines(part.sum(1))[:, :valid].sum(1) for part in (full, structure))
+    return _in_lines(full.sum(1))[:, :valid].sum(1), _in_lines(structure.sum(1))[:, :valid].sum(1)
+
+
+class _Context(Protocol):
+    """What the blur's two directions share."""
+
+    window: tuple[int, float]
+    width: int
 
 
 class _Blur(torch.autograd.Function):
@@ -182,7 +190,7 @@ class _Blur(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: torch.autograd.function.FunctionCtx, planes: Tensor, size: int, sigma: float) -> Tensor:
+    def forward(ctx: _Context, planes: Tensor, size: int, sigma: float) -> Tensor:
         ctx.window, ctx.width = (size, sigma), planes.shape[2]
         matrix = _banded(size, sigma, planes.dtype, planes.device)
         planes = pad(planes, [0, (size - 1 - planes.shape[2]) % BLOCK])
@@ -190,7 +198,7 @@ class _Blur(torch.autograd.Function):
             return _across(_down(planes.contiguous(), matrix, size - 1), matrix, size - 1)
 
     @staticmethod
-    def backward(ctx: torch.autograd.function.FunctionCtx, slope: Tensor) -> tuple[Tensor, None, None]:
+    def backward(ctx: _Context, slope: Tensor) -> tuple[Tensor, None, None]:
         # the window is symmetric: the transpose of a valid blur is the blur of the padded image
         reach, slope = ctx.window[0] - 1, _in_lines(slope)
         blurred = _Blur.apply(pad(slope, [reach, reach, 0, 0, reach, reach]), *ctx.window)

@@ -72,8 +72,11 @@ class Stack:
 
     def groups(self) -> dict[str, nn.Module]:
         """Return the parts that each term trains, under its entry's name: they learn together."""
+        owned = {entry.name: entry.term.groups() for entry in self.entries}
         return {
-            entry.name: nn.ModuleDict(entry.term.groups()) for entry in self.entries if entry.term.groups()
+            name: next(iter(parts.values())) if len(parts) == 1 else nn.ModuleDict(parts)
+            for name, parts in owned.items()
+            if parts
         }
 
     def of_restored(self, restored: Tensor, batch: Pair) -> tuple[Tensor, dict[str, Tensor]]:

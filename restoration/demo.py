@@ -15,35 +15,36 @@ from restoration.image import quantise, read_samples, to_float, write_image
 from restoration.runs import run as train
 from restoration.weights import load
 
-SHIPPED = "sr-x4-small"
+SHIPPED = "sr-x2-small"
+SCALE = 2
 NEXT = """
 What to try next
-  restoration apply sr-x4-small YOUR.jpg --out restored/          enlarge your own pictures four times
+  restoration apply sr-x2-small YOUR.jpg --out restored/          enlarge your own pictures twice
   restoration apply denoise-color-small YOUR.jpg --out restored/  take noise out of them
   restoration list experiments                                    what can be trained, and how long it takes
-  restoration train sr-x4-small --set data.images=FOLDER          train on your own photographs
-  restoration benchmark photos-x4 bicubic-x4 YOURS.safetensors --out scores/
+  restoration train sr-x2-small --set data.images=FOLDER          train on your own photographs
+  restoration benchmark photos-x2 bicubic-x2 YOURS.safetensors --out scores/
 """
 
 
 def run(out: Path, device: torch.device) -> None:
     """Train a tiny network, apply a shipped one, compare both with bicubic; everything goes below ``out``."""
     photos = Path(str(files("restoration"))) / "photos"
-    print("1/3  train: a tiny ×4 network on one photograph, about a minute", flush=True)
+    print("1/3  train: a tiny ×2 network on one photograph, about a minute", flush=True)
     experiment = load_experiment("demo")
     train(experiment, out / "run", device, validator(experiment), quiet=False)
 
-    print(f"\n2/3  apply: {SHIPPED} to a photograph shrunk by four", flush=True)
+    print(f"\n2/3  apply: {SHIPPED} to a photograph shrunk by two", flush=True)
     small, restored = out / "chelsea-small.png", out / "restored"
     clean = to_float(read_samples(photos / "chelsea.png"))
-    clean = clean[..., : clean.shape[-2] // 4 * 4, : clean.shape[-1] // 4 * 4]
-    write_image(small, resize(clean, scale=1 / 4, levels=255))
+    clean = clean[..., : clean.shape[-2] // SCALE * SCALE, : clean.shape[-1] // SCALE * SCALE]
+    write_image(small, resize(clean, scale=1 / SCALE, levels=255))
     report = apply(load(SHIPPED), [small], restored, overwrite=True, device=device)
     write_image(out / "comparison.png", comparison(clean, device))
     print(f"     {report.written[0]}; {out / 'comparison.png'}: bicubic | {SHIPPED} | original")
 
     print("\n3/3  benchmark: six photographs, against bicubic", flush=True)
-    words = ["photos-x4", "bicubic-x4", str(out / "run" / "restorer.safetensors"), SHIPPED]
+    words = ["photos-x2", "bicubic-x2", str(out / "run" / "restorer.safetensors"), SHIPPED]
     result, gallery = scored(
         words, [], [], None, Inference(precision="fp32", device=device), None, quiet=False
     )
@@ -53,10 +54,10 @@ def run(out: Path, device: torch.device) -> None:
 
 def comparison(clean: Tensor, device: torch.device) -> Tensor:
     """Return bicubic, restored and clean beside each other: a detail, enlarged twice."""
-    degraded = resize(clean, scale=1 / 4, levels=255)
+    degraded = resize(clean, scale=1 / SCALE, levels=255)
     versions = [
         restore_image(load(name), degraded, precision="fp32", device=device)
-        for name in ("bicubic-x4", SHIPPED)
+        for name in ("bicubic-x2", SHIPPED)
     ]
     top, left = 76, 152  # the cat's eyes
     details = [quantise(v)[..., top : top + 128, left : left + 160] for v in (*versions, clean)]

@@ -81,9 +81,8 @@ def test_groups_are_named_after_the_entry_and_its_parts():
     )
     groups = stack.groups()
     assert groups["critic"] is groups["critic-2"] is one.parts["critic"]
-    assert dict(groups["senses"].items()) == dict(
-        two.parts.items()
-    )  # several parts of one term learn together
+    # several parts of one term learn together
+    assert dict(groups["senses"].items()) == two.parts
     assert list(groups) == ["critic", "senses", "critic-2"]
 
 
@@ -95,9 +94,8 @@ def test_own_parts_learn_from_a_detached_float32_image(batch):
     assert [name for name, _ in updates] == ["critic"]
     updates[0][1].backward()
     assert restored.grad is None and term.seen[0].dtype == torch.float32
-    slope = term.parts[
-        "critic"
-    ].weight.grad.item()  # the term's own scalar: the entry's weight is not applied
+    # the term's own scalar: the entry's weight is not applied
+    slope = term.parts["critic"].weight.grad.item()
     assert slope == pytest.approx(restored.float().mean().item(), rel=1e-5)
 
 
