@@ -87,7 +87,7 @@ class ResidualBlock(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Return the features plus their residual."""
-        residual = self.conv2(functional.relu(self.conv1(features)))
+        residual = self.conv2(functional.relu(self.conv1(features), inplace=True))
         return features + (residual if self.residual_scale == 1.0 else self.residual_scale * residual)
 
 

@@ -52,4 +52,4 @@ def _radius(blocks: int, steps: tuple[int, ...]) -> int:
 
 
 def _leaky(features: Tensor) -> Tensor:
-    return functional.leaky_relu(features, 0.1)
+    return functional.leaky_relu(features, 0.1, inplace=True)

@@ -19,7 +19,15 @@ NAMES = {
     *(f"{d}-x{s}-classic" for d in ("set5", "set14") for s in (2, 3, 4)),
     *(f"{d}-grey-{s}" for d in ("set12", "bsd68") for s in (15, 25, 50)),
     *(f"{d}-color-{s}" for d in ("cbsd68", "kodak24", "kodak5", "mcmaster") for s in (15, 25, 50)),
-    *("grey16-25", "bsds-dev30-x2", "bsds-dev30-x4", "bsds-dev30-color-25", "photos-x4", "photos-color-25"),
+    *(
+        "grey16-25",
+        "bsds-dev30-x2",
+        "bsds-dev30-x4",
+        "bsds-dev30-color-25",
+        "photos-x2",
+        "photos-x4",
+        "photos-color-25",
+    ),
 }
 
 
