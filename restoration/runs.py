@@ -111,10 +111,9 @@ def claim(folder: Path, experiment: Experiment) -> str:
     document = experiment.resolved()
     if folder.exists() and not folder.is_dir():
         raise ConfigError(f"{folder}: a file; expected a folder for the run")
-    for part in folder.rglob(".*.part"):  # what an interrupted write left
-        part.unlink()
     if not config.exists():
-        if folder.exists() and any(folder.iterdir()):
+        # what our own interrupted write left is no other run; nothing is deleted in a folder that is not ours yet
+        if folder.exists() and any(path.suffix != ".part" for path in folder.iterdir()):
             raise ConfigError(f"{folder}: holds files but no run of ours; choose another --out")
         folder.mkdir(parents=True, exist_ok=True)
         with atomic(config) as stream:
@@ -127,6 +126,8 @@ def claim(folder: Path, experiment: Experiment) -> str:
         raise ConfigError(
             f"{folder}: holds a run with other settings: {', '.join(changed)}; choose another --out, or delete it"
         )
+    for part in (folder / "checkpoints").glob(".*.part"):  # a whole checkpoint each, left by a kill
+        part.unlink()
     saved = checkpoint.every(folder / "checkpoints")
     done = checkpoint.record_of(saved[-1])["step"] if saved else 0
     exported = (folder / "restorer.safetensors").exists() and (folder / "card.md").exists()
