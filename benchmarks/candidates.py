@@ -25,7 +25,7 @@ from restoration.restorers.card import Card
 from restoration.restorers.network import Restorer
 from restoration.runs import build_run
 from restoration.toml import dumps
-from restoration.train import Run, take_step, update_average
+from restoration.train import Run, take_step, update_averages
 
 SUPER_RESOLUTION: dict[str, dict[str, Any]] = {
     "plain-sr 32x16": {"name": "plain-sr", "width": 32, "blocks": 16},
@@ -117,7 +117,7 @@ def _train_for(run: Run, seconds: float) -> int:
         factor = 0.5 * (1 + math.cos(math.pi * share))
         run.rates = {n: [[r * factor for r in group] for group in rates] for n, rates in full.items()}
         take_step(run, run.data.batch(step), step)
-        update_average(run, step)
+        update_averages(run, step)
         step += 1
     return step
 

@@ -19,7 +19,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from restoration.apply import Inference, fast_bfloat16, restore_picture
+from restoration.apply import Inference, restore_picture
+from restoration.distributed import fast_bfloat16
 from restoration.image import Picture, find_images, read, read_samples, write
 from restoration.restorers.network import Restorer
 from restoration.weights import load

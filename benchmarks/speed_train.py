@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 from PIL import Image
 
+from restoration import memory
 from restoration.benchmarks.peers import basicsr
 from restoration.benchmarks.peers import run as run_comparison
 from restoration.benchmarks.timing import alternate, environment, medians
@@ -19,7 +20,7 @@ from restoration.experiment import load
 from restoration.method import Batch
 from restoration.runs import build_run
 from restoration.toml import dumps
-from restoration.train import take_step, update_average
+from restoration.train import take_step, update_averages
 
 DOCUMENT = {
     "name": "speed-train",
@@ -71,8 +72,9 @@ def ours(folder: Path, batch: Batch, bfloat16: bool) -> Callable[[], None]:
     run = build_run(load(str(path)), folder / "run", torch.device("cpu"))
 
     def step() -> None:
+        memory.keep()  # as the loop does
         take_step(run, batch, 0)
-        update_average(run, 10_000)
+        update_averages(run, 10_000)
 
     return step
 
@@ -82,6 +84,7 @@ def theirs(batch: Batch) -> Callable[[], None]:
     model = _basicsr_model()
 
     def step() -> None:
+        memory.give_back()
         model.feed_data({"lq": batch.degraded, "gt": batch.clean})
         model.optimize_parameters(10_000)
 

@@ -14,7 +14,8 @@ from restoration.benchmarks.result import merge
 from restoration.benchmarks.run import evaluate
 from restoration.data import data_root
 from restoration.errors import ConfigError
-from restoration.experiment import Experiment, build_degradation
+from restoration.experiment import Experiment
+from restoration.parts import build_degradation
 from restoration.restorers.card import Card
 from restoration.restorers.network import Restorer
 

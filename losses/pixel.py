@@ -1,63 +1,113 @@
-"""Per-pixel differences: L1, L2, Charbonnier, and PSNR."""
+"""Per-pixel differences: L1, L2, Charbonnier, Huber, and PSNR."""
 
+import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 from torch import Tensor
+
+from restoration.losses.loss import Pointwise, per_image, same_shape
 
 # A pair that differs by less than this mean square is equal for every image file; keeps PSNR finite, at 100 dB.
 FLOOR = 1e-10
 
 
 @dataclass(frozen=True)
-class L1:
-    """Mean absolute difference, ``mean |restored − clean|``."""
+class L1(Pointwise):
+    """``mean |restored − clean|``, for images in [0, ``data_range``]."""
 
-    def __call__(self, restored: Tensor, clean: Tensor) -> Tensor:
-        """Return the loss of each image: (N,)."""
-        return per_image((restored - same_shape(restored, clean)).abs())
+    data_range: float = 1.0
 
+    def __post_init__(self) -> None:
+        _positive("data_range", self.data_range)
 
-@dataclass(frozen=True)
-class L2:
-    """Mean squared difference, ``mean (restored − clean)²``."""
-
-    def __call__(self, restored: Tensor, clean: Tensor) -> Tensor:
-        """Return the loss of each image: (N,)."""
-        return per_image((restored - same_shape(restored, clean)).square())
+    def errors(self, restored: Tensor, clean: Tensor) -> Tensor:
+        """Return the absolute difference of every sample."""
+        return _difference(restored, clean, self.data_range).abs()
 
 
 @dataclass(frozen=True)
-class Charbonnier:
+class L2(Pointwise):
+    """``mean (restored − clean)²``, for images in [0, ``data_range``]."""
+
+    data_range: float = 1.0
+
+    def __post_init__(self) -> None:
+        _positive("data_range", self.data_range)
+
+    def errors(self, restored: Tensor, clean: Tensor) -> Tensor:
+        """Return the squared difference of every sample."""
+        return _difference(restored, clean, self.data_range).square()
+
+
+@dataclass(frozen=True)
+class Charbonnier(Pointwise):
     """``mean √((restored − clean)² + ε²)``, ε = 1e-3 (Lai et al., 2017, eq. 4); its minimum is ε, not 0."""
 
     epsilon: float = 1e-3
+    data_range: float = 1.0
 
     def __post_init__(self) -> None:
+        _positive("data_range", self.data_range)
         if not self.epsilon > 0:
             raise ValueError(f"epsilon = {self.epsilon:g}; expected more than 0, the root has no slope there")
 
-    def __call__(self, restored: Tensor, clean: Tensor) -> Tensor:
-        """Return the loss of each image: (N,)."""
-        difference = restored - same_shape(restored, clean)
-        return per_image((difference.square() + self.epsilon**2).sqrt())
+    def errors(self, restored: Tensor, clean: Tensor) -> Tensor:
+        """Return the smoothed absolute difference of every sample."""
+        return (_difference(restored, clean, self.data_range).square() + self.epsilon**2).sqrt()
+
+
+@dataclass(frozen=True)
+class Huber(Pointwise):
+    """``mean d²/2`` where |d| ≤ δ and ``δ (|d| − δ/2)`` beyond, d = restored − clean (Huber, 1964, eq. 1.7)."""
+
+    delta: float = 0.05
+    data_range: float = 1.0
+
+    def __post_init__(self) -> None:
+        _positive("data_range", self.data_range)
+        _positive("delta", self.delta)
+
+    def errors(self, restored: Tensor, clean: Tensor) -> Tensor:
+        """Return Huber's function of every sample."""
+        distance = _difference(restored, clean, self.data_range).abs()
+        inside = distance.clamp(max=self.delta)
+        return inside * (distance - inside / 2)
+
+
+@dataclass(frozen=True)
+class Psnr(Pointwise):
+    """−PSNR in dB, ``10 log₁₀ mean (restored − clean)²`` with the mean floored at 1e-10; peak 1."""
+
+    better: ClassVar = "higher"
+    as_metric: ClassVar = ("psnr-y", "psnr-rgb")
+
+    def errors(self, restored: Tensor, clean: Tensor) -> Tensor:
+        """Return the squared difference of every sample."""
+        return (restored - clean).square()
+
+    def finish(self, mean: Tensor) -> Tensor:
+        """Return ten times the logarithm of the mean square."""
+        return 10 * mean.clamp(min=FLOOR).log10()
+
+    def metric(self, value: Tensor) -> Tensor:
+        """Return the ratio in dB."""
+        return -value
 
 
 def psnr(restored: Tensor, clean: Tensor) -> Tensor:
     """Return ``−10 log₁₀ mean (restored − clean)²`` of each image, in dB: (N,). Peak 1; equal images give 100 dB."""
-    return -10 * L2()(restored, clean).clamp(min=FLOOR).log10()
+    return -Psnr()(restored, clean)
 
 
-def per_image(values: Tensor) -> Tensor:
-    """Return the mean over everything but the batch: (N,)."""
-    return values.flatten(1).mean(1)
+def _difference(restored: Tensor, clean: Tensor, data_range: float) -> Tensor:
+    difference = restored - clean
+    return difference if data_range == 1.0 else difference * data_range
 
 
-def same_shape(restored: Tensor, clean: Tensor) -> Tensor:
-    """Return ``clean``, or refuse: a loss never broadcasts, which would compare the wrong pixels."""
-    if restored.shape != clean.shape:
-        raise ValueError(f"restored is {_size(restored)} but clean is {_size(clean)}; expected equal sizes")
-    return clean
+def _positive(name: str, value: float) -> None:
+    if not (value > 0 and math.isfinite(value)):
+        raise ValueError(f"{name} = {value:g}; expected more than 0")
 
 
-def _size(image: Tensor) -> str:
-    return "x".join(str(n) for n in image.shape)
+__all__ = ["FLOOR", "L1", "L2", "Charbonnier", "Huber", "Psnr", "per_image", "psnr", "same_shape"]

@@ -1,74 +1,50 @@
 """The loss stack: weighted terms over (restored, batch), evaluated in float32."""
 
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 
+from restoration.losses.features import shared_passes
+from restoration.losses.term import Options, Pair, PairTerm, Term
 
-class Pair(Protocol):
-    """What a term sees of a batch."""
+MEASURE_EVERY = (
+    100  # steps between two measurements of every term's gradient, which cost a backward pass each
+)
+LARGEST_BALANCE = 1e4  # as Esser et al. clamp it
+SMALLEST_SLOPE = 1e-4  # what they add to the denominator
 
-    degraded: Tensor
-    clean: Tensor
-    mask: Tensor | None
-
-
-class Term(ABC):
-    """One entry of a stack; it may own parts that learn."""
-
-    @abstractmethod
-    def groups(self) -> dict[str, nn.Module]:
-        """Return the parts that this term trains, by name."""
-
-    @abstractmethod
-    def of_restored(self, restored: Tensor, batch: Pair) -> Tensor:
-        """Return what the restorer is asked to lower, one number per image: (N,)."""
-
-    @abstractmethod
-    def of_own_parts(self, restored: Tensor, batch: Pair) -> Tensor:
-        """Return the scalar that this term's own parts lower, given the detached restored image."""
-
-
-class PairTerm(Term):
-    """A loss of (restored, clean) as a term; it owns nothing."""
-
-    def __init__(self, loss: Callable[[Tensor, Tensor], Tensor]) -> None:
-        self.loss = loss
-
-    def groups(self) -> dict[str, nn.Module]:
-        """Return no parts."""
-        return {}
-
-    def of_restored(self, restored: Tensor, batch: Pair) -> Tensor:
-        """Return the loss of each image: (N,)."""
-        return self.loss(restored, batch.clean)
-
-    def of_own_parts(self, restored: Tensor, batch: Pair) -> Tensor:
-        """Refuse: a pair function owns no parts, so the stack never asks."""
-        raise AssertionError("a pair function owns no parts")
+__all__ = ["Entry", "Options", "Pair", "PairTerm", "Stack", "Term"]
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A term with its name in the logs and its weight."""
+    """A term with its name in the logs and its options."""
 
     name: str
     term: Term
-    weight: float = 1.0
+    options: Options = field(default_factory=Options)
 
 
 class Stack:
-    """The weighted sum of terms, ``Σ wᵢ · meanₙ termᵢ``, always in float32."""
+    """The weighted sum of terms, ``Σ wᵢ(step) · meanₙ termᵢ``, always in float32."""
 
     def __init__(self, entries: Sequence[Entry]) -> None:
         if not entries:
             raise ValueError("the stack is empty: a run needs at least one [[stack]] entry")
         names = _unique([entry.name for entry in entries])
-        self.entries = [Entry(n, e.term, e.weight) for n, e in zip(names, entries, strict=True)]
+        self.entries = [Entry(n, e.term, e.options) for n, e in zip(names, entries, strict=True)]
+        if all(entry.options.balance for entry in self.entries):
+            raise ValueError("balance = true for every term: expected one without it to balance against")
+        terms = {entry.name: entry.term for entry in self.entries}
+        for term in terms.values():
+            term.connect(terms)
+
+    @property
+    def balanced(self) -> bool:
+        """Whether any term's weight follows gradients at the last layer."""
+        return any(entry.options.balance for entry in self.entries)
 
     def groups(self) -> dict[str, nn.Module]:
         """Return the parts that each term trains, under its entry's name: they learn together."""
@@ -79,18 +55,73 @@ class Stack:
             if parts
         }
 
-    def of_restored(self, restored: Tensor, batch: Pair) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return the weighted sum over terms and each term's own unweighted mean, for the log."""
-        with torch.autocast(restored.device.type, enabled=False):
-            values = {e.name: e.term.of_restored(restored.float(), batch).mean() for e in self.entries}
-        total = sum(entry.weight * values[entry.name] for entry in self.entries)
-        return total, {name: value.detach() for name, value in values.items()}
+    def acting(self, step: int) -> list[Entry]:
+        """Return the entries that act at ``step``."""
+        return [entry for entry in self.entries if entry.options.acts(step)]
+
+    def of_restored(
+        self, restored: Tensor, batch: Pair, last: Tensor | None = None
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the weighted sum over terms, and for the log each term's own unweighted mean.
+
+        Every hundredth step the log also holds ``NAME.slope``, the norm of the gradient of the weighted term with
+        respect to the restored images. ``last`` is the weight of the restorer's last layer, for balanced terms.
+        """
+        acting = self.acting(batch.step)
+        if not acting:
+            raise ValueError(f"no term of the stack acts at step {batch.step}")
+        with torch.autocast(restored.device.type, enabled=False), shared_passes():
+            image = restored.float()
+            values = {e.name: e.term.of_restored(image, batch).mean() for e in acting}
+        weights = {e.name: e.options.weight_at(batch.step) for e in acting}
+        logs = {name: value.detach() for name, value in values.items()}
+        if last is not None:
+            factor = _balance(acting, values, weights, last)
+            for name in factor:
+                values[name] = values[name] * factor[name]
+                logs[f"{name}.balance"] = factor[name]
+        weighted = {name: weights[name] * value for name, value in values.items()}
+        if (batch.step + 1) % MEASURE_EVERY == 0:
+            logs |= {f"{name}.slope": _slope(value, image) for name, value in weighted.items()}
+        return sum(weighted.values()), logs
 
     def of_own_parts(self, restored: Tensor, batch: Pair) -> Iterator[tuple[str, Tensor]]:
-        """Yield (group, scalar) for every term that owns parts, in the order of the stack."""
-        for entry in self.entries:
+        """Yield (group, scalar) for every acting term that owns parts, in the order of the stack."""
+        for entry in self.acting(batch.step):
             if entry.term.groups():
-                yield entry.name, entry.term.of_own_parts(restored.detach().float(), batch)
+                yield entry.name, _of_own_parts(entry.term, restored.detach().float(), batch)
+
+
+def last_weight(network: nn.Module) -> Tensor:
+    """Return the kernel that is registered last: the layer that makes the image, in networks written in order."""
+    return [p for p in network.parameters() if p.ndim >= 2][-1]
+
+
+def _of_own_parts(term: Term, restored: Tensor, batch: Pair) -> Tensor:
+    with torch.autocast(restored.device.type, enabled=False), shared_passes():
+        return term.of_own_parts(restored, batch)
+
+
+def _balance(
+    acting: Sequence[Entry], values: dict[str, Tensor], weights: dict[str, float], last: Tensor
+) -> dict[str, Tensor]:
+    """Return λ = ‖∇ Σ unbalanced‖ / (‖∇ term‖ + 1e-4) of every balanced term, at most 1e4, without gradient."""
+    balanced = [e.name for e in acting if e.options.balance]
+    others = [weights[e.name] * values[e.name] for e in acting if not e.options.balance]
+    if not balanced or not others:
+        return {}
+    reference = _norm(sum(others), last)
+    norms = {name: _norm(values[name], last) for name in balanced}
+    return {n: (reference / (norm + SMALLEST_SLOPE)).clamp(max=LARGEST_BALANCE) for n, norm in norms.items()}
+
+
+def _slope(value: Tensor, image: Tensor) -> Tensor:
+    return _norm(value, image) if value.requires_grad and image.requires_grad else value.new_zeros(())
+
+
+def _norm(value: Tensor, with_respect_to: Tensor) -> Tensor:
+    (gradient,) = torch.autograd.grad(value, with_respect_to, retain_graph=True, allow_unused=True)
+    return value.new_zeros(()) if gradient is None else gradient.float().norm()
 
 
 def _unique(names: Sequence[str]) -> list[str]:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from restoration import distributed
 from restoration.degradations.resize import resize
 from restoration.errors import ImageError, RequestError, RestorationError
 from restoration.image import (
@@ -167,15 +168,6 @@ def apply(
     return report
 
 
-def fast_bfloat16(device: torch.device) -> bool:
-    """Return whether the device multiplies bfloat16 in hardware."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_capability(device) >= (8, 0)
-    if device.type == "cpu":
-        return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-    return False
-
-
 def _tile_function(restorer: Restorer, inference: Inference) -> Function:
     """Return the function of one tile: to the device, through the restorer, back, checked."""
     device = torch.device(inference.device)
@@ -201,7 +193,7 @@ def _tile_function(restorer: Restorer, inference: Inference) -> Function:
 def _uses_bfloat16(restorer: Restorer, precision: Precision, device: torch.device) -> bool:
     if precision == "auto":
         # without parameters there is little to speed up, and all of the result to round
-        return fast_bfloat16(device) and any(True for _ in restorer.parameters())
+        return distributed.fast_bfloat16(device) and any(True for _ in restorer.parameters())
     return precision == "bf16"
 
 

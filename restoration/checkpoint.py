@@ -24,7 +24,7 @@ class State:
 
     groups: Mapping[str, nn.Module]
     optimizers: Mapping[str, list[torch.optim.Optimizer]]
-    average: nn.Module | None
+    averages: Mapping[str, nn.Module]
 
 
 def save(folder: Path, state: State, step: int, record: Mapping[str, Any]) -> Path:
@@ -55,8 +55,8 @@ def load(path: Path, state: State) -> dict[str, Any]:
             stored = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         for name, module in state.groups.items():
             _fill(module, stored, f"group/{name}/")
-        if state.average is not None:
-            _fill(state.average, stored, "average/")
+        for name, module in state.averages.items():
+            _fill(module, stored, f"average/{name}/")
         for name, optimizers in state.optimizers.items():
             for i, optimizer in enumerate(optimizers):
                 _fill_optimizer(optimizer, stored, f"optimizer/{name}/{i}/")
@@ -92,10 +92,9 @@ def prune(folder: Path, keep: int, best: int | None) -> None:
 
 def _tensors(state: State) -> dict[str, Tensor]:
     found: dict[str, Tensor] = {}
-    for name, module in state.groups.items():
-        found |= {f"group/{name}/{key}": whole(value) for key, value in module.state_dict().items()}
-    if state.average is not None:
-        found |= {f"average/{key}": whole(value) for key, value in state.average.state_dict().items()}
+    for kind, modules in (("group", state.groups), ("average", state.averages)):
+        for name, module in modules.items():
+            found |= {f"{kind}/{name}/{key}": whole(value) for key, value in module.state_dict().items()}
     for name, optimizers in state.optimizers.items():
         for i, optimizer in enumerate(optimizers):
             for j, key, value in _entries(optimizer):

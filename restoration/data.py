@@ -98,9 +98,9 @@ class Pairs:
         """Return this rank's share of the batch of ``step``, counted from 0."""
         share = self.batch_size // world
         first = step * self.batch_size + rank * share
-        return self.of_keys([(self.seed, sample) for sample in range(first, first + share)])
+        return self.of_keys([(self.seed, sample) for sample in range(first, first + share)], step)
 
-    def of_keys(self, keys: Sequence[Key]) -> Batch:
+    def of_keys(self, keys: Sequence[Key], step: int = 0) -> Batch:
         """Return the pairs of the given (seed, sample) keys."""
         clean = torch.cat([self._crop(key) for key in keys])
         degraded = self.degradation(clean, keys)
@@ -110,6 +110,7 @@ class Pairs:
             mask=degraded.mask,
             layers=degraded.layers,
             keys=tuple((s, i) for s, i in keys),
+            step=step,
         )
 
     def names(self, keys: Sequence[Key]) -> list[str]:

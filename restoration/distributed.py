@@ -1,7 +1,7 @@
 """Ranks under torchrun: start and stop, who am I, how parameters lie, averages over ranks."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -37,6 +37,20 @@ def usable(on: torch.device) -> torch.device:
     return on
 
 
+def fast_bfloat16(on: torch.device) -> bool:
+    """Return whether the device multiplies bfloat16 in hardware; emulation takes ten times as long."""
+    if on.type == "cuda":
+        return torch.cuda.get_device_capability(on) >= (8, 0)
+    if on.type == "cpu":
+        return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    return False
+
+
+def fast_channels_last(on: torch.device) -> bool:
+    """Return whether training is faster with channels last: on GPUs, and on processors with AVX-512."""
+    return on.type != "cpu" or torch.cpu._is_avx512_supported()
+
+
 def choices() -> str:
     """Return the names of the devices that are here."""
     gpus = [f"cuda:{i}" for i in range(torch.cuda.device_count())]
@@ -63,21 +77,69 @@ def spread(module: nn.Module, strategy: str, on: torch.device) -> None:
     """Lay the module's parameters on all ranks, in place: the same everywhere, or a shard each."""
     if world() == 1 or not any(p.requires_grad for p in module.parameters()):
         return
+    if isinstance(module, nn.ModuleDict):  # a dictionary is never called; its parts are
+        for part in module.values():
+            spread(part, strategy, on)
+        return
     if strategy == "fully-shard":
         from torch.distributed.device_mesh import init_device_mesh
         from torch.distributed.fsdp import fully_shard
 
         fully_shard(module, mesh=init_device_mesh(on.type, (world(),)))
+        # a gradient penalty goes backward before the loss does, which needs parameters that are whole: see settle
+        module.set_reshard_after_backward(False)
+        _gather_beside_forward(module, [name for name in ("features", "outputs") if hasattr(module, name)])
     else:
         from torch.distributed._composable.replicate import replicate
 
         replicate(module)
 
 
+def _gather_beside_forward(module: nn.Module, names: list[str]) -> None:
+    """Let methods of a sharded module be called beside ``forward``, and by it and each other.
+
+    Only the outermost call puts parameters together: within one, torch would shard them again before the backward pass.
+    """
+    from torch.distributed.fsdp import register_fsdp_forward_method
+
+    running: list[str] = []
+    module.register_forward_pre_hook(lambda *_: running.append("forward"))
+    module.register_forward_hook(lambda *_: running.clear(), always_call=True)
+    for name in names:
+        plain = getattr(module, name)
+        register_fsdp_forward_method(module, name)
+        setattr(module, name, _outermost(name, running, plain, getattr(module, name)))
+
+
+def _outermost(
+    name: str, running: list[str], plain: Callable[..., Any], gathering: Callable[..., Any]
+) -> Callable[..., Any]:
+    def method(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+        if running:
+            return plain(*args, **kwargs)
+        running.append(name)
+        try:
+            return gathering(*args, **kwargs)
+        finally:
+            running.clear()
+
+    return method
+
+
 def synchronise_gradients(module: nn.Module, now: bool) -> None:
     """Let the next forward and backward pass average gradients over ranks, or keep them local until a later one."""
-    if world() > 1 and hasattr(module, "set_requires_gradient_sync"):
-        module.set_requires_gradient_sync(now)
+    if world() == 1:
+        return
+    for part in module.values() if isinstance(module, nn.ModuleDict) else [module]:
+        if hasattr(part, "set_requires_gradient_sync"):
+            part.set_requires_gradient_sync(now)
+
+
+def settle(module: nn.Module) -> None:
+    """Lay sharded parameters back into their shards after a backward pass: there their gradients are."""
+    for part in module.values() if isinstance(module, nn.ModuleDict) else [module]:
+        if hasattr(part, "reshard"):
+            part.reshard()
 
 
 def whole(tensor: Tensor) -> Tensor:

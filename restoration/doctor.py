@@ -99,6 +99,6 @@ def _version(name: str) -> str | None:
 
 
 def _fast_bfloat16() -> bool:
-    from restoration.apply import fast_bfloat16
+    from restoration.distributed import fast_bfloat16
 
     return fast_bfloat16(torch.device("cpu"))

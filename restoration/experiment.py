@@ -1,15 +1,15 @@
 """One experiment file: its typed sections, and the objects they describe."""
 
-import math
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from restoration.config import Spec, build, check, nearest, override, read_toml, typed
+from restoration import agreement, frozen
+from restoration.config import Spec, Table, check, nearest, override, read_toml, typed
 from restoration.errors import ConfigError
 
 Task = Literal[
@@ -44,8 +44,10 @@ class Schedule:
     decay: Literal["cosine", "step", "constant"] = "cosine"
     milestones: tuple[Share, ...] = (0.5, 0.8, 0.9, 0.95)  # of all steps; for decay = "step"
     factor: Positive = 0.5  # at each milestone
-    bfloat16: bool = True
-    channels_last: bool = True
+    bfloat16: bool = (
+        True  # where the device multiplies it in hardware; elsewhere float32, and the run says so
+    )
+    channels_last: bool = True  # where training is faster so: GPUs, processors with AVX-512
     compile: bool = False
     clip: Annotated[float, Field(ge=0)] = 0.0  # largest gradient norm; 0 leaves gradients as they are
     average: Share = 0.999  # of the moving average; 0 keeps none
@@ -55,6 +57,25 @@ class Schedule:
     def __post_init__(self) -> None:
         if self.batch % self.micro_batches:
             raise ValueError(f"batch = {self.batch} is no multiple of micro_batches = {self.micro_batches}")
+
+
+@dataclass(frozen=True)
+class Pace:
+    """What a group's optimiser table may say beside the optimiser's own keys; what is absent is as in ``[schedule]``.
+
+    ``average`` is that of the group's own moving average; 0 keeps none. The restorer's is ``schedule.average``.
+    """
+
+    warmup: Natural | None = None
+    decay: Literal["cosine", "step", "constant"] | None = None
+    milestones: tuple[Share, ...] | None = None
+    factor: Positive | None = None
+    clip: Annotated[float, Field(ge=0)] | None = None
+    average: Share = 0.0
+
+    def over(self, schedule: Schedule) -> Schedule:
+        """Return the schedule with what this pace says otherwise."""
+        return replace(schedule, **{k: v for k, v in asdict(self).items() if v is not None})
 
 
 @dataclass(frozen=True)
@@ -148,83 +169,6 @@ def find(source: str) -> Path:
     return Path(str(files("restoration").joinpath("experiments", f"{source}.toml")))
 
 
-def build_network(experiment: Experiment) -> Any:  # noqa: ANN401
-    """Return the experiment's network, initialised from its seed."""
-    import torch
-
-    from restoration.networks import NETWORKS
-
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(experiment.seed)
-        network = build(NETWORKS, experiment.network, "network", "network")
-    if experiment.initial:
-        _take_over(network, experiment.initial)
-    return network
-
-
-def _take_over(network: Any, source: str) -> None:  # noqa: ANN401
-    """Start from another restorer's tensors, as far as names and shapes agree."""
-    from restoration.weights import load
-
-    own = network.state_dict()
-    found = load(source).network.state_dict()
-    shared = {k: v for k, v in found.items() if k in own and v.shape == own[k].shape}
-    if not shared:
-        raise ConfigError(f'initial = "{source}": shares no tensor with the network of this experiment')
-    network.load_state_dict(shared, strict=False)
-
-
-def build_stack(experiment: Experiment) -> Any:  # noqa: ANN401
-    """Return the experiment's loss stack."""
-    from restoration.losses import TERMS
-    from restoration.losses.stack import Entry, PairTerm, Stack, Term
-
-    entries = []
-    for i, spec in enumerate(experiment.stack):
-        part = build(TERMS, {k: v for k, v in spec.items() if k != "weight"}, f"stack.{i}", "term")
-        entries.append(
-            Entry(spec["name"], part if isinstance(part, Term) else PairTerm(part), spec["weight"])
-        )
-    return Stack(entries)
-
-
-def build_method(experiment: Experiment) -> Any:  # noqa: ANN401
-    """Return the experiment's method with its network and stack."""
-    from restoration.methods import METHODS
-
-    given = {"network": build_network(experiment), "stack": build_stack(experiment)}
-    return build(METHODS, experiment.method, "method", "method", **given)
-
-
-def build_degradation(experiment: Experiment) -> Any:  # noqa: ANN401
-    """Return the degradation that makes the training pairs."""
-    from restoration.degradations import DEGRADATIONS
-
-    return build(DEGRADATIONS, experiment.data.degradation, "data.degradation", "degradation")
-
-
-def build_optimizers(experiment: Experiment, groups: Iterable[str]) -> dict[str, Any]:
-    """Return the optimiser of every group: its own table, else the default one."""
-    from restoration.optimizers import OPTIMIZERS
-
-    names = list(groups)
-    for name in experiment.optimizer:
-        if name != "default" and name not in names:
-            raise ConfigError(
-                f"optimizer.{name}: this run has no such group{nearest(name, [*names, 'default'])}"
-            )
-    return {name: _optimizer(experiment, OPTIMIZERS, name) for name in names}
-
-
-def _optimizer(experiment: Experiment, table: dict[str, Any], group: str) -> Any:  # noqa: ANN401
-    key = group if group in experiment.optimizer else "default"
-    if key not in experiment.optimizer:
-        raise ConfigError(
-            f"optimizer: group '{group}' has no table of its own and there is no [optimizer.default]"
-        )
-    return build(table, experiment.optimizer[key], f"optimizer.{key}", "optimiser")
-
-
 def _checked(experiment: Experiment) -> Experiment:
     """Check every pluggable part against its constructor and fill in its defaults."""
     from restoration.degradations import DEGRADATIONS
@@ -234,14 +178,19 @@ def _checked(experiment: Experiment) -> Experiment:
     from restoration.optimizers import OPTIMIZERS
 
     optimizer = {
-        k: check(OPTIMIZERS, v, f"optimizer.{k}", "optimiser") for k, v in experiment.optimizer.items()
+        k: _checked_beside(OPTIMIZERS, v, f"optimizer.{k}", "optimiser", Pace)
+        for k, v in experiment.optimizer.items()
     }
+    agreement.check_terms(experiment.stack, experiment.method)
+    network, stack = agreement.one_flow(
+        experiment.method, experiment.network, experiment.stack, experiment.schedule.batch
+    )
     data = asdict(experiment.data)
     data["degradation"] = check(DEGRADATIONS, data["degradation"], "data.degradation", "degradation")
     parts = {
-        "network": check(NETWORKS, experiment.network, "network", "network"),
+        "network": check(NETWORKS, frozen.resolved(network, "network"), "network", "network"),
         "method": check(METHODS, experiment.method, "method", "method", given=("network", "stack")),
-        "stack": _checked_stack(TERMS, experiment.stack),
+        "stack": _checked_stack(TERMS, stack),
         "optimizer": optimizer,
         "data": data,
     }
@@ -251,16 +200,22 @@ def _checked(experiment: Experiment) -> Experiment:
 def _checked_stack(terms: dict[str, Any], stack: list[Spec]) -> list[Spec]:
     if not stack:
         raise ConfigError("stack: empty; expected at least one [[stack]] entry")
-    return [_checked_entry(terms, spec, f"stack.{i}") for i, spec in enumerate(stack)]
+    from restoration.losses.stack import Options
+
+    return [_checked_beside(terms, spec, f"stack.{i}", "term", Options) for i, spec in enumerate(stack)]
 
 
-def _checked_entry(terms: dict[str, Any], spec: Spec, where: str) -> Spec:
-    weight = spec.get("weight", 1.0)
-    if isinstance(weight, bool) or not isinstance(weight, (int, float)) or not math.isfinite(weight):
-        raise ConfigError(f"{where}.weight = {weight!r}: expected a number")
-    rest = {k: v for k, v in spec.items() if k != "weight"}
-    checked = check(terms, rest, where, "term", beside=("weight",))
-    return {"name": checked["name"], "weight": float(weight), **checked}
+def _checked_beside(table: Table, spec: Spec, where: str, noun: str, beside: type) -> Spec:
+    """Return the table of a part with the keys of the dataclass ``beside`` checked too, and all defaults filled in."""
+    own, others = split(spec, beside)
+    checked = check(table, own, where, noun, beside=[f.name for f in fields(beside)])
+    return checked | asdict(typed(beside, others, where))
+
+
+def split(spec: Spec, beside: type) -> tuple[Spec, Spec]:
+    """Return a table without, and with only, the keys that belong to the dataclass ``beside``."""
+    names = {f.name for f in fields(beside)}
+    return {k: v for k, v in spec.items() if k not in names}, {k: v for k, v in spec.items() if k in names}
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401

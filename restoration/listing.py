@@ -54,6 +54,27 @@ def optimizers() -> Table:
     return OPTIMIZERS
 
 
+def discriminators() -> Table:
+    """Return the discriminators by name."""
+    from restoration.losses.discriminators import DISCRIMINATORS
+
+    return DISCRIMINATORS
+
+
+def objectives() -> Table:
+    """Return the contrastive objectives by name."""
+    from restoration.losses.objectives import OBJECTIVES
+
+    return OBJECTIVES
+
+
+def features() -> Table:
+    """Return the frozen feature networks by name."""
+    from restoration.losses.backbones import BACKBONES
+
+    return BACKBONES
+
+
 TABLES: dict[str, tuple[str, Callable[[], Table]]] = {
     "networks": ("network", networks),
     "terms": ("term", terms),
@@ -61,6 +82,9 @@ TABLES: dict[str, tuple[str, Callable[[], Table]]] = {
     "degradations": ("degradation", degradations),
     "methods": ("method", methods),
     "optimizers": ("optimiser", optimizers),
+    "discriminators": ("discriminator", discriminators),
+    "objectives": ("objective", objectives),
+    "features": ("features", features),
 }
 
 
@@ -114,11 +138,33 @@ def _described(noun: str, name: str, part: Any, spec: Spec) -> str:  # noqa: ANN
     except ValueError as error:  # a family of networks behind one name needs to know which
         return f"{noun} {name}\n\n{inspect.cleandoc(part.__doc__ or '')}\n\n  {error}"
     keys = [f"  {key}{_default(p)}" for key, p in parameters.items() if key not in ("network", "stack")]
-    if noun == "term":
-        keys.insert(0, "  weight = 1.0  (float)")
-    return "\n".join(
-        [f"{noun} {name}", "", inspect.cleandoc(part.__doc__ or ""), "", *(keys or ["  no keys"])]
-    )
+    text = [
+        f"{noun} {name}",
+        "",
+        inspect.cleandoc(part.__doc__ or ""),
+        "",
+        *(keys or ["  no keys of its own"]),
+    ]
+    return "\n".join([*text, *_facts(part)] if noun == "term" else text)
+
+
+def _facts(term: Any) -> list[str]:  # noqa: ANN401
+    """Return what a term's class says of it, and the keys that every entry of a stack takes."""
+    from restoration.losses.stack import Options
+
+    what = {
+        "pair": "the restored image with the clean one",
+        "restored": "nothing: it sees the restored image alone",
+        "set": "what the restored and the clean image hold, wherever it lies",
+        "batch": "more of the batch than one pair of images",
+    }[term.compares]
+    metric = f"{', '.join(term.as_metric)}; {term.better} is better" if term.as_metric else "none"
+    keys = [f"  {key}{_default(p)}" for key, p in keywords(Options, {}).items()]
+    size = "any size" if term.minimum_size == 1 else f"{term.minimum_size} pixels a side at its defaults"
+    return [
+        *("", f"compares: {what}", f"smallest image: {size}", f"as a metric: {metric}"),
+        *("", "and as every entry of a stack:", *keys),
+    ]
 
 
 def _default(parameter: inspect.Parameter) -> str:

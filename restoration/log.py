@@ -22,17 +22,34 @@ class Log:
             self.board = SummaryWriter(str(folder), purge_step=start + 1)
 
     def row(self, name: str, step: int, values: Mapping[str, float]) -> None:
-        """Append one row to NAME.csv and to the events."""
+        """Append one row to NAME.csv and to the events; a value of a new name becomes a new last column."""
         path = self.folder / f"{name}.csv"
+        columns = _columns(path)
+        new = [key for key in values if key not in columns]
+        if new:
+            columns += new if columns else ["step", *new]
+            _rewrite(path, columns)
+        row = {"step": step} | {key: f"{value:.8g}" for key, value in values.items()}
         with path.open("a", newline="") as file:
-            writer = csv.writer(file)
-            if not file.tell():
-                writer.writerow(["step", *values])
-            writer.writerow([step, *(f"{v:.8g}" for v in values.values())])
+            csv.writer(file).writerow([row.get(column, "") for column in columns])
         if self.board:
             for key, value in values.items():
                 self.board.add_scalar(f"{name}/{key}", value, step)
             self.board.flush()
+
+
+def _columns(path: Path) -> list[str]:
+    if not path.exists():
+        return []
+    with path.open(newline="") as file:
+        return next(csv.reader(file), [])
+
+
+def _rewrite(path: Path, columns: list[str]) -> None:
+    """Put a new line of column names above the rows there are; a short row ends in empty cells."""
+    rows = path.read_text().splitlines(keepends=True)[1:] if path.exists() else []
+    with atomic(path) as stream:
+        stream.write((",".join(columns) + "\n" + "".join(rows)).encode())
 
 
 def _truncate(path: Path, start: int) -> None:

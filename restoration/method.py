@@ -8,13 +8,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from restoration.losses.stack import Stack
+
 
 @dataclass(frozen=True)
 class Batch:
     """Images of one step, NCHW in [0, 1], that move and split as one.
 
     ``mask`` is 1 in holes; ``layers`` names further images of the same scene, such as the reflection;
-    ``keys`` holds one (seed, sample) per image.
+    ``keys`` holds one (seed, sample) per image; ``step`` counts from 0.
     """
 
     degraded: Tensor
@@ -24,6 +26,7 @@ class Batch:
     frames: Tensor | None = None
     unpaired: Tensor | None = None
     keys: tuple[tuple[int, int], ...] = ()
+    step: int = 0
 
     def __len__(self) -> int:
         return self.degraded.shape[0]
@@ -50,6 +53,8 @@ class Batch:
         changed = {}
         for name in (f.name for f in fields(self)):
             value = getattr(self, name)
+            if isinstance(value, int):
+                continue
             if isinstance(value, Mapping):
                 changed[name] = {key: change(v) for key, v in value.items()}
             else:
@@ -72,6 +77,8 @@ class Method(ABC):
     ``updates`` yields one `Update` after the other; the loop applies each before it asks for the next. Never yield
     inside a ``with``; which groups are yielded depends on ``step`` alone.
     """
+
+    stack: Stack
 
     @abstractmethod
     def groups(self) -> dict[str, nn.Module]:

@@ -53,7 +53,7 @@ class Progress:
         if scores:
             self.note(f"step {done}: " + "  ".join(f"{k} {v:.4f}" for k, v in scores.items()))
         elif logs:
-            self.losses = "  ".join(f"{k} {v:.4g}" for k, v in logs.items() if not k.endswith(".gradient"))
+            self.losses = "  ".join(f"{k} {v:.4g}" for k, v in logs.items() if "." not in k)
         if self.bar and self.task is not None:
             self.bar.update(
                 self.task, completed=done, losses=self.losses, rate=f"{self.rate(done):.2f} steps/s"

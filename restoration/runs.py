@@ -2,6 +2,7 @@
 
 import math
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +12,10 @@ from restoration import checkpoint, cost, distributed
 from restoration.config import differences, read_toml
 from restoration.data import Pairs, Photographs, training_images
 from restoration.errors import ConfigError
-from restoration.experiment import (
-    FREE,
-    Experiment,
-    build_degradation,
-    build_method,
-    build_optimizers,
-    build_stack,
-)
+from restoration.experiment import FREE, Experiment
 from restoration.files import atomic
-from restoration.method import Batch
+from restoration.method import Method
+from restoration.parts import build_degradation, build_method, build_optimizers, build_stack
 from restoration.progress import Progress
 from restoration.toml import dumps
 from restoration.train import Run, Validate, train
@@ -57,8 +52,9 @@ def run(
         prepared.progress = progress
         progress.note(f"{experiment.name} in {folder}" + (" (resumed)" if state == "resume" else ""))
         restorer = train(prepared)
+        parts = prepared.parts()  # on every rank: sharded tensors are put together by all of them
     if distributed.rank() == 0:
-        path = export(prepared, restorer)
+        path = export(prepared, restorer, parts)
         if not quiet:
             print(f"wrote {path}")
 
@@ -84,7 +80,8 @@ def build_run(
     optimizers = build_optimizers(experiment, method.groups())
     data = build_data(experiment)
     _check_fit(experiment, data, method.restorer())
-    _check_stack(experiment)
+    _check_steps(experiment, method)
+    _check_stack(experiment, data)
     return Run(experiment, method, optimizers, data, folder, device, validate)
 
 
@@ -141,15 +138,18 @@ def description(run: Run) -> dict[str, str]:
     side = data.crop // data.degradation.scale
     share = experiment.schedule.batch // distributed.world() // experiment.schedule.micro_batches
     needed = cost.training_bytes(
-        network, (share, channels, side, side), experiment.schedule.bfloat16, experiment.schedule.average > 0
+        network, (share, channels, side, side), run.bfloat16, experiment.schedule.average > 0
     )
+    number = "bfloat16" if run.bfloat16 else "float32"
+    if experiment.schedule.bfloat16 and not run.bfloat16:
+        number += " (this device would emulate bfloat16)"
     facts = {
         "parameters": f"{cost.parameters(network):,}",
         "multiply-adds": f"{cost.multiply_adds(network, channels, side) / 1e3:.3g} G per megapixel of input",
         "memory": f"about {needed / GIB:.2g} GiB for a step of {share} images of {side}x{side}",
         "data": f"{len(data.photographs)} images; {_epochs(run):.3g} epochs",
         "learns": ", ".join(f"{n} ({cost.parameters(m):,})" for n, m in run.groups.items()),
-        "device": f"{run.device}, {_counted(distributed.world(), 'process', 'processes')}",
+        "device": f"{run.device}, {_counted(distributed.world(), 'process', 'processes')}, {number}",
     }
     return facts | splitting(run)
 
@@ -165,8 +165,8 @@ def splitting(run: Run) -> dict[str, str]:
     }
 
 
-def export(run: Run, restorer: Any) -> Path:  # noqa: ANN401
-    """Write ``restorer.safetensors`` and ``card.md`` and return the former."""
+def export(run: Run, restorer: Any, parts: Mapping[str, Mapping[str, torch.Tensor]]) -> Path:  # noqa: ANN401
+    """Write ``restorer.safetensors``, ``card.md`` and what the terms' own parts learnt; return the first."""
     experiment = run.experiment
     card = Card(
         name=experiment.name,
@@ -187,6 +187,8 @@ def export(run: Run, restorer: Any) -> Path:  # noqa: ANN401
     )
     path = run.folder / "restorer.safetensors"
     save(path, restorer.cpu(), card)
+    for name, state in parts.items():  # a discriminator, an embedding: another run's term may start from it
+        checkpoint.write(run.folder / f"{name}.safetensors", state, {"part": name, "of": experiment.name})
     with atomic(run.folder / "card.md") as stream:
         stream.write(card_text(card, cost.parameters(restorer)).encode())
     return path
@@ -241,14 +243,30 @@ def _check_ranks(experiment: Experiment) -> None:
         )
 
 
-def _check_stack(experiment: Experiment) -> None:
-    """Let every term see one pair of crops: what it cannot measure is refused before the run."""
-    crop = torch.rand(1, 1 if experiment.data.grey else 3, experiment.data.crop, experiment.data.crop)
+def _check_stack(experiment: Experiment, data: Pairs) -> None:
+    """Let every term see two pairs of the data: what it cannot measure is refused before the run."""
+    batch = data.of_keys([(data.seed, 0), (data.seed, 1)])
     for i, entry in enumerate(build_stack(experiment).entries):
         try:
-            entry.term.of_restored(crop, Batch(crop, crop))
+            with torch.no_grad():
+                entry.term.of_restored(batch.clean.clone(), batch)
         except ValueError as error:
             raise ConfigError(f"stack.{i}: {error}; data.crop = {experiment.data.crop}") from None
+
+
+def _check_steps(experiment: Experiment, method: Method) -> None:
+    """Refuse a stack that leaves steps without a term, and balanced terms where parameters are sharded."""
+    options = [entry.options for entry in method.stack.entries]
+    turns = {0, *(o.start for o in options), *(o.stop for o in options)}
+    for step in sorted(t for t in turns if t < experiment.schedule.steps):
+        if not method.stack.acting(step):
+            raise ConfigError(
+                f"stack: no term acts at step {step}; expected one at every step of the schedule"
+            )
+    if method.stack.balanced and experiment.distributed.strategy == "fully-shard":
+        raise ConfigError(
+            'stack: balance needs a whole last layer; expected distributed.strategy = "replicate"'
+        )
 
 
 def _check_fit(experiment: Experiment, data: Pairs, network: torch.nn.Module) -> None:

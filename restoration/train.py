@@ -12,12 +12,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from restoration import checkpoint, distributed
+from restoration import checkpoint, distributed, memory
 from restoration.data import Pairs, prefetch
 from restoration.errors import RestorationError, TrainingStopped
 from restoration.experiment import Experiment, Schedule
 from restoration.log import Log
 from restoration.method import Batch, Method
+from restoration.parts import pace_of
 from restoration.preview import write_preview
 
 Validate = Callable[[nn.Module, int], dict[str, float]]
@@ -53,17 +54,22 @@ class Run:
         schedule, strategy = self.experiment.schedule, self.experiment.distributed.strategy
         self.groups = self.method.groups()
         sharded = strategy == "fully-shard" and distributed.world() > 1  # shards are of contiguous parameters
-        layout = torch.channels_last if schedule.channels_last and not sharded else torch.preserve_format
+        last = schedule.channels_last and distributed.fast_channels_last(self.device)
+        self.layout = torch.channels_last if last else torch.preserve_format  # of images
+        self.bfloat16 = schedule.bfloat16 and distributed.fast_bfloat16(self.device)
+        layout = torch.preserve_format if sharded else self.layout
+        self.method.restorer().to(self.device, memory_format=layout)  # with what it holds and never learns
         for module in self.groups.values():
             if self.device.type == "cuda" and distributed.world() > 1:
                 nn.SyncBatchNorm.convert_sync_batchnorm(module)
             module.to(self.device, memory_format=layout).train()
         self.template = copy.deepcopy(self.method.restorer()).cpu().eval()
-        self.average = copy.deepcopy(self.method.restorer()).eval() if schedule.average else None
+        self.paces = {name: pace_of(self.experiment, name).over(schedule) for name in self.groups}
+        self.averages = {name: copy.deepcopy(m).eval() for name, (m, decay) in self.averaged.items() if decay}
         for module in self.groups.values():
             distributed.spread(module, strategy, self.device)
-        if self.average is not None and sharded:
-            distributed.spread(self.average, strategy, self.device)
+        for average in self.averages.values() if sharded else ():
+            distributed.spread(average, strategy, self.device)
         self.stepping = {name: self.optimizers[name].over(module) for name, module in self.groups.items()}
         self.rates = {n: [[g["lr"] for g in o.param_groups] for o in os] for n, os in self.stepping.items()}
         if schedule.compile:
@@ -72,14 +78,26 @@ class Run:
     @property
     def state(self) -> checkpoint.State:
         """What a checkpoint holds."""
-        return checkpoint.State(self.groups, self.stepping, self.average)
+        return checkpoint.State(self.groups, self.stepping, self.averages)
+
+    @property
+    def averaged(self) -> dict[str, tuple[nn.Module, float]]:
+        """What may have a moving average, and its decay: the restorer, and the parts that terms own."""
+        own = {name: self.groups[name] for name in self.method.stack.groups()}
+        decays = {name: pace_of(self.experiment, name).average for name in own}
+        restorer = (self.method.restorer(), self.experiment.schedule.average)
+        return {"restorer": restorer} | {name: (own[name], decays[name]) for name in own}
 
     def restorer(self) -> nn.Module:
         """Return a whole copy of the averaged restorer (of the restorer itself, where no average is kept)."""
-        source = self.method.restorer() if self.average is None else self.average
         restorer = copy.deepcopy(self.template)
-        restorer.load_state_dict({k: distributed.whole(v).cpu() for k, v in source.state_dict().items()})
+        restorer.load_state_dict(_whole(self.averages.get("restorer", self.method.restorer())))
         return restorer.to(self.device)
+
+    def parts(self) -> dict[str, dict[str, Tensor]]:
+        """Return what the terms' own parts have learnt, averaged where an average is kept."""
+        own = {name: self.averages.get(name, part) for name, (part, _) in self.averaged.items()}
+        return {name: _whole(part) for name, part in own.items() if name != "restorer"}
 
 
 def train(run: Run) -> nn.Module:
@@ -88,6 +106,8 @@ def train(run: Run) -> nn.Module:
     Returns the averaged restorer. Every draw is keyed by (seed, step), so an interrupted run ends with the weights
     of an uninterrupted one.
     """
+    if run.device.type == "cpu":
+        memory.keep()
     schedule, record = run.experiment.schedule, resume(run)
     steps = range(record.step, schedule.steps)
     logs = Log(run.folder, record.step) if distributed.rank() == 0 else None
@@ -96,7 +116,7 @@ def train(run: Run) -> nn.Module:
     for step, batch in prefetch(_maker(run), steps, run.experiment.data.workers, run.experiment.data.ahead):
         torch.manual_seed(hash((run.experiment.seed, step, distributed.rank())))
         found = take_step(run, batch, step)
-        update_average(run, step)
+        update_averages(run, step)
         if pending:
             stop_if_not_finite(run, *pending)
         pending, done = (step, found), step + 1
@@ -121,17 +141,17 @@ def take_step(run: Run, batch: Batch, step: int) -> dict[str, Tensor]:
     Micro-batches advance in lockstep: each update is the average over all of them before the next is computed.
     """
     schedule = run.experiment.schedule
-    layout = torch.channels_last if schedule.channels_last else torch.preserve_format
-    parts = batch.to(run.device, layout).split(schedule.micro_batches)
+    parts = batch.to(run.device, run.layout).split(schedule.micro_batches)
     sequences = [run.method.updates(part, step) for part in parts]
     logs: dict[str, Tensor] = {}
+    owned = run.method.stack.groups()
     while True:
         group = None
         for i, sequence in enumerate(sequences):
             # before the forward pass: that is where data parallelism decides whether to average over ranks
             for module in run.groups.values():
                 distributed.synchronise_gradients(module, now=i == len(sequences) - 1)
-            with autocast(run.device, schedule.bfloat16):
+            with autocast(run.device, run.bfloat16):
                 update = next(sequence, None)
             if i and (update and update.group) != group:
                 raise AssertionError(
@@ -143,7 +163,9 @@ def take_step(run: Run, batch: Batch, step: int) -> dict[str, Tensor]:
             group = update.group
             learning = [p for p in run.groups[group].parameters() if p.requires_grad]
             (update.loss / len(sequences)).backward(inputs=learning)
-            _collect(logs, {**update.logs, group: update.loss.detach()}, len(sequences))
+            distributed.settle(run.groups[group])
+            name = f"{group}.own" if group in owned else group  # the term's own name is its value's
+            _collect(logs, {**update.logs, name: update.loss.detach()}, len(sequences))
         if group is None:
             return logs
         logs[f"{group}.gradient"] = _descend(run, group, step)
@@ -161,19 +183,22 @@ def rate(schedule: Schedule, step: int) -> float:
     return 1.0
 
 
-def update_average(run: Run, step: int) -> None:
-    """Move the average towards the restorer: a ← a + (1 − d)(θ − a), d = min(average, (1 + step) / (10 + step)).
+def update_averages(run: Run, step: int) -> None:
+    """Move every average towards its module: a ← a + (1 − d)(θ − a), d = min(decay, (1 + step) / (10 + step)).
 
     Buffers, such as batch statistics, are copied.
     """
-    if run.average is None:
-        return
-    decay = min(run.experiment.schedule.average, (1 + step) / (10 + step))
-    restorer = run.method.restorer()
+    for name, (module, decay) in run.averaged.items():
+        if name in run.averages:
+            _move(run.averages[name], module, min(decay, (1 + step) / (10 + step)))
+
+
+def _move(average: nn.Module, module: nn.Module, decay: float) -> None:
+    pairs = zip(average.parameters(), module.parameters(), strict=True)
+    learnt = [(mine, other) for mine, other in pairs if other.requires_grad]  # the others never move
     with torch.no_grad():
-        ours, theirs = list(run.average.parameters()), list(restorer.parameters())
-        torch._foreach_lerp_(ours, theirs, 1 - decay)
-        for mine, other in zip(run.average.buffers(), restorer.buffers(), strict=True):
+        torch._foreach_lerp_([a for a, _ in learnt], [p for _, p in learnt], 1 - decay)
+        for mine, other in zip(average.buffers(), module.buffers(), strict=True):
             mine.copy_(other)
 
 
@@ -182,12 +207,15 @@ def stop_if_not_finite(run: Run, step: int, logs: Mapping[str, Tensor]) -> None:
     values = distributed.mean(torch.stack([v.detach().float().reshape(()) for v in logs.values()]))
     if bool(torch.isfinite(values).all()):
         return
-    bad = next(name for name, value in zip(logs, values.tolist(), strict=True) if not math.isfinite(value))
+    found = dict(zip(logs, values.tolist(), strict=True))
+    bad = next(name for name, value in found.items() if not math.isfinite(value))
     first = step * run.data.batch_size
     files = run.data.names([(run.data.seed, i) for i in range(first, first + run.data.batch_size)])
     saved = checkpoint.every(run.folder / "checkpoints")
     kept = f"the last good checkpoint is {saved[-1]}" if saved else "no checkpoint was written yet"
-    raise TrainingStopped(f"step {step + 1}: '{bad}' is not finite; {kept}\n images: {', '.join(files)}")
+    terms = ", ".join(f"{name} {value:.6g}" for name, value in found.items())
+    message = f"step {step + 1}: '{bad}' is not finite; {kept}"
+    raise TrainingStopped(f"{message}\n images: {', '.join(files)}\n values: {terms}")
 
 
 def resume(run: Run) -> Record:
@@ -209,14 +237,20 @@ def autocast(device: torch.device, bfloat16: bool) -> Any:  # noqa: ANN401
     return torch.autocast(device.type, torch.bfloat16) if bfloat16 else nullcontext()
 
 
+def _whole(module: nn.Module) -> dict[str, Tensor]:
+    return {key: distributed.whole(value).cpu() for key, value in module.state_dict().items()}
+
+
 def _descend(run: Run, group: str, step: int) -> Tensor:
     """Clip, step and clear one group; return the norm of its gradient before clipping."""
     parameters = [p for p in run.groups[group].parameters() if p.grad is not None]
-    limit = run.experiment.schedule.clip or math.inf
-    norm = distributed.whole(torch.nn.utils.clip_grad_norm_(parameters, limit))
+    if not parameters:
+        raise AssertionError(f"no gradient reached group '{group}'")
+    pace = run.paces[group]
+    norm = distributed.whole(torch.nn.utils.clip_grad_norm_(parameters, pace.clip or math.inf))
     for optimizer, rates in zip(run.stepping[group], run.rates[group], strict=True):
         for settings, base in zip(optimizer.param_groups, rates, strict=True):
-            settings["lr"] = base * rate(run.experiment.schedule, step)
+            settings["lr"] = base * rate(pace, step)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
     return norm.detach()

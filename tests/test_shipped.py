@@ -6,7 +6,8 @@ import pytest
 
 from restoration import experiment
 from restoration.benchmarks import evaluate, fill_markers, load_protocol, protocol_names, readme_tables
-from restoration.experiment import build_network, load
+from restoration.experiment import load
+from restoration.parts import build_network
 from restoration.weights import load as load_restorer
 from restoration.weights import shipped
 

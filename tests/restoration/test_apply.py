@@ -14,10 +14,10 @@ from restoration.apply import (
     Inference,
     _filled,
     apply,
-    fast_bfloat16,
     restore_image,
     restore_picture,
 )
+from restoration.distributed import fast_bfloat16
 from restoration.errors import RequestError, RestorationError
 from restoration.image import Picture, read, read_samples, to_float, write
 from restoration.targets import plan

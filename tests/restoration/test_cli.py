@@ -75,9 +75,9 @@ TRAIN = ("train", "sr-x4-small", "--device", "cpu", "--set", "validation.protoco
             'data.images = "nowhere/at/all": no such folder or file',
         ),
         ((*TRAIN, "--set", "data.images=empty"), 'data.images = "empty": no images in this folder'),
-        ((*TRAIN, "--set", "data.images=photos"), "photos/0.png: 48x40 pixels, smaller than data.crop = 192"),
+        ((*TRAIN, "--set", "data.images=photos"), "photos/0.png: 48x40 pixels, smaller than data.crop = 128"),
         ((*TRAIN, "--set", "stack=[]"), "stack: empty; expected at least one [[stack]] entry"),
-        ((*TRAIN, "--set", "stack.0.weight=nan"), "stack.0.weight = nan: expected a number"),
+        ((*TRAIN, "--set", "stack.0.weight=nan"), "stack.0: weight = nan; expected a finite number"),
         ((*TRAIN, "--set", "optimizer.default.lr=-1"), "optimizer.default.lr = -1: expected greater than 0"),
         (
             (*TRAIN, "--set", "optimizer.default.betas=[2.0, 3.0]"),
@@ -287,7 +287,8 @@ def test_train_apply_benchmark(command, photos, tmp_path):
 
 
 def test_initial_takes_over_what_fits(tmp_path, restorer):
-    from restoration.experiment import build_network, load
+    from restoration.experiment import load
+    from restoration.parts import build_network
 
     experiment = load("sr-x4-small", ["network.width=8", "network.blocks=1", f"initial={restorer}"])
     torch.manual_seed(1)

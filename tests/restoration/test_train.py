@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -172,7 +173,7 @@ def test_validation_is_handed_the_average(tiny):
     seen = {}
 
     def validate(restorer: torch.nn.Module, step: int) -> dict[str, float]:
-        seen[step] = same(weights(restorer), weights(run.average))
+        seen[step] = same(weights(restorer), weights(run.averages["restorer"]))
         assert not same(weights(restorer), weights(run.method.restorer()))
         return {"psnr-y": float(step)}
 
@@ -184,31 +185,32 @@ def test_validation_is_handed_the_average(tiny):
 
 def test_average_follows_its_formula(tiny):
     run = tiny("average", ["schedule.steps=1", "schedule.average=0.5"])
-    first = weights(run.average)
+    first = weights(run.averages["restorer"])
     train(run)
-    last, average = weights(run.method.restorer()), weights(run.average)
+    last, average = weights(run.method.restorer()), weights(run.averages["restorer"])
     decay = 1 / 10  # (1 + step) / (10 + step) at step 0
     assert all(torch.allclose(average[k], decay * first[k] + (1 - decay) * last[k], atol=1e-7) for k in first)
 
 
 def test_not_finite_stops_with_step_term_and_files(tiny):
     run = tiny("nan", ["stack.1.weight=0.0"])
-    term = run.method.stack.entries[1].term
-    calm, calls = term.loss, []
+    entry = run.method.stack.entries[1]
+    calm, calls = entry.term.loss, []
 
     def wild(restored, clean):
         calls.append(0)
         return calm(restored, clean) * (math.nan if len(calls) == 5 else 1.0)
 
-    term.loss = wild
+    run.method.stack.entries[1] = replace(entry, term=replace(entry.term, loss=wild))
     with pytest.raises(TrainingStopped) as caught:
         train(run)
-    first, second = str(caught.value).splitlines()
+    first, second, third = str(caught.value).splitlines()
     assert (
         first
         == f"step 5: 'ssim' is not finite; the last good checkpoint is {run.folder}/checkpoints/step-00000003.safetensors"
     )
     assert second.count(".png") == 4
+    assert third.startswith(" values: l1 0.") and ", ssim nan, restorer nan, restorer.gradient nan" in third
     assert [p.name for p in checkpoint.every(run.folder / "checkpoints")] == ["step-00000003.safetensors"]
 
 
