@@ -9,6 +9,7 @@ import torch
 from restoration import catalogue
 from restoration.catalogue import CATALOGUE, Entry
 from restoration.errors import WeightsError
+from restoration.losses import published
 
 
 @pytest.fixture
@@ -31,7 +32,8 @@ def test_missing_weights_name_the_file_and_the_remedies(nowhere, monkeypatch):
     assert refusal("vgg19") == (
         "weights 'vgg19' are not here. Expected vgg19-dcbb9e9d.pth (548 MB, sha256 dcbb9e9d…) "
         "in ~/.cache/restoration/weights\n"
-        "fetch: restoration weights fetch vgg19    or copy the file there    or use a stack without 'perceptual'"
+        "fetch: restoration weights fetch vgg19    or copy the file there    or use "
+        'features = "efficientnet-lite0"'
     )
 
 
@@ -60,4 +62,16 @@ def test_found_in_our_folder_or_torch_hubs_and_verified(nowhere, monkeypatch):
 def test_entries_are_consistent(name):
     entry = CATALOGUE[name]
     assert entry.source.endswith(f"/{entry.file}")
-    assert f"-{entry.sha256[:8]}.pth" in entry.file
+    assert f"-{entry.sha256[:8]}.pth" in entry.file or len(entry.sha256) == 64
+    assert entry.avoid and entry.licence and entry.megabytes > 0
+    assert list(CATALOGUE) == sorted(CATALOGUE)
+
+
+def test_sizes_are_said_in_words():
+    assert (CATALOGUE["vgg19"].size, CATALOGUE["dists"].size) == ("548 MB", "12 kB")
+
+
+def test_losses_refuse_with_the_same_words_as_a_missing_file_and_as_a_wrong_value(nowhere):
+    with pytest.raises(published.MissingWeightsError) as caught:
+        published.require("vgg16")
+    assert str(caught.value) == refusal("vgg16") and isinstance(caught.value, FileNotFoundError | ValueError)

@@ -1,0 +1,154 @@
+"""Weights that others published: which file, how large, from where, under which licence, and whether it is here."""
+
+import hashlib
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+
+FOLDER_VARIABLE = "RESTORATION_WEIGHTS"
+
+
+class MissingWeightsError(FileNotFoundError, ValueError):
+    """Weights that somebody else published are not on this machine; the message says what to fetch."""
+
+
+class MissingPackageError(ModuleNotFoundError, ValueError):
+    """A package that ships or builds a feature network is not installed; the message says what to install."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A published file; ``sha256`` holds as many leading digits as are known."""
+
+    file: str
+    sha256: str
+    megabytes: float
+    source: str
+    licence: str
+    avoid: str
+
+    @property
+    def size(self) -> str:
+        """Return the size in words."""
+        return f"{self.megabytes:g} MB" if self.megabytes >= 1 else f"{1000 * self.megabytes:g} kB"
+
+
+TORCHVISION = "https://download.pytorch.org/models"
+# torchvision names its files by the first eight digits of their sha256
+CATALOGUE: dict[str, Entry] = {
+    "alexnet": Entry(
+        file="alexnet-owt-7be5be79.pth",
+        sha256="7be5be79",
+        megabytes=233,
+        source=f"{TORCHVISION}/alexnet-owt-7be5be79.pth",
+        licence="BSD-3-Clause (torchvision); trained on ImageNet",
+        avoid="a stack without 'lpips' and metrics without 'lpips-alex'",
+    ),
+    # its authors publish no digest: this one is what independent projects recorded of the file at this address
+    "dinov2": Entry(
+        file="dinov2_vits14_pretrain.pth",
+        sha256="b938bf1bc15cd2ec0feacfe3a1bb553fe8ea9ca46a7e1d8d00217f29aef60cd9",
+        megabytes=88,
+        source="https://dl.fbaipublicfiles.com/dinov2/dinov2_vits14/dinov2_vits14_pretrain.pth",
+        licence="Apache-2.0 (Meta); trained on LVD-142M",
+        avoid='features = "efficientnet-lite0"',
+    ),
+    # the same bytes as weights.pt of the authors' package on PyPI, dists-pytorch 0.1
+    "dists": Entry(
+        file="DISTS_weights-f5e65c96.pth",
+        sha256="f5e65c96230b7f6ca995691647d482237e4cab8a50c5c4a5784f219ef0748218",
+        megabytes=0.012,
+        source="https://huggingface.co/chaofengc/IQA-PyTorch-Weights/resolve/main/DISTS_weights-f5e65c96.pth",
+        licence="MIT (Ding et al.); fitted to KADID-10k and to textures",
+        avoid="a stack and metrics without 'dists'",
+    ),
+    "squeezenet": Entry(
+        file="squeezenet1_1-b8a52dc0.pth",
+        sha256="b8a52dc0",
+        megabytes=5,
+        source=f"{TORCHVISION}/squeezenet1_1-b8a52dc0.pth",
+        licence="BSD-3-Clause (torchvision); trained on ImageNet",
+        avoid="a stack without 'lpips' of net = \"squeeze\"",
+    ),
+    "vgg16": Entry(
+        file="vgg16-397923af.pth",
+        sha256="397923af",
+        megabytes=528,
+        source=f"{TORCHVISION}/vgg16-397923af.pth",
+        licence="BSD-3-Clause (torchvision); trained on ImageNet",
+        avoid="features = \"efficientnet-lite0\" and neither 'dists' nor 'lpips-vgg'",
+    ),
+    "vgg19": Entry(
+        file="vgg19-dcbb9e9d.pth",
+        sha256="dcbb9e9d",
+        megabytes=548,
+        source=f"{TORCHVISION}/vgg19-dcbb9e9d.pth",
+        licence="BSD-3-Clause (torchvision); trained on ImageNet",
+        avoid='features = "efficientnet-lite0"',
+    ),
+}
+
+
+def folder() -> Path:
+    """Return where weights are kept: RESTORATION_WEIGHTS, else the user's cache."""
+    named = os.environ.get(FOLDER_VARIABLE)
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return Path(named).expanduser() if named else cache / "restoration" / "weights"
+
+
+def entry(name: str) -> Entry:
+    """Return an entry of the catalogue by name."""
+    if name not in CATALOGUE:
+        raise ValueError(f"unknown weights '{name}'{nearest(name, CATALOGUE)}")
+    return CATALOGUE[name]
+
+
+def find(name: str) -> Path | None:
+    """Return the file of a catalogue entry where it is here, unchecked: our folder, then torch hub's."""
+    import torch
+
+    file = entry(name).file
+    places = (folder(), Path(torch.hub.get_dir()) / "checkpoints")
+    return next((place / file for place in places if (place / file).is_file()), None)
+
+
+def require(name: str) -> Path:
+    """Return the verified file of a catalogue entry; where it is missing, say what to fetch. Never downloads."""
+    wanted, path = entry(name), find(name)
+    if path is None:
+        raise MissingWeightsError(
+            f"weights '{name}' are not here. Expected {wanted.file} ({wanted.size}, "
+            f"sha256 {wanted.sha256[:8]}…) in {_short(folder())}\n"
+            f"fetch: restoration weights fetch {name}    or copy the file there    or use {wanted.avoid}"
+        )
+    verify(path, wanted)
+    return path
+
+
+def verify(path: Path, expected: Entry) -> None:
+    """Raise where the file at ``path`` is not the one that ``expected`` describes."""
+    found = digest(path)
+    if not found.startswith(expected.sha256):
+        raise ValueError(
+            f"{path}: sha256 starts with {found[:8]}; expected {expected.sha256[:8]}…; "
+            f"delete it and fetch it again"
+        )
+
+
+def digest(path: Path) -> str:
+    """Return the sha256 of the file at ``path``."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """Return ``"; did you mean 'x'?"`` for the closest of ``names``, or nothing."""
+    close = get_close_matches(name, list(names), n=1, cutoff=0.5)
+    return f"; did you mean '{close[0]}'?" if close else ""
+
+
+def _short(path: Path) -> str:
+    home = Path.home()
+    return f"~/{path.relative_to(home).as_posix()}" if path.is_relative_to(home) else str(path)
