@@ -18,6 +18,7 @@ from restoration.errors import ConfigError
 Table = Mapping[str, Callable[..., Any]]
 Spec = dict[str, Any]
 T = TypeVar("T")
+ORIGIN = ("restorer", "sha256")  # beside a nested network's own keys: the file that its tensors come from
 REQUIRED = inspect.Parameter.empty
 # what constructors raise when keywords do not fit each other
 MISFIT = (ArithmeticError, AssertionError, LookupError, RuntimeError, TypeError, ValueError)
@@ -147,10 +148,19 @@ def checked_value(annotation: Any, value: Any, where: str) -> Any:
         return value
     table, noun, many = part
     if not many:
-        return check(table, value, where, noun)
+        own, origin = without_origin(value, noun, where)
+        return check(table, own, where, noun, beside=origin) | origin
     if not isinstance(value, list):
         raise ConfigError(f"{where} = {_show(value)}: expected a list of {noun}s")
     return [check(table, entry, f"{where}.{i}", noun) for i, entry in enumerate(value)]
+
+
+def without_origin(value: Any, noun: str, where: str) -> tuple[Any, dict[str, str]]:
+    """Return the table of a network within another without, and with only, the keys of its tensors' file."""
+    if noun != "network" or not isinstance(value, dict):
+        return value, {}
+    origin = {k: _adapt(str, v, f"{where}.{k}") for k, v in value.items() if k in ORIGIN}
+    return {k: v for k, v in value.items() if k not in ORIGIN}, origin
 
 
 def differences(ours: Mapping[str, Any], theirs: Mapping[str, Any], prefix: str = "") -> list[str]:
@@ -177,8 +187,17 @@ def _name(table: Table, spec: object, where: str, noun: str) -> str:
 def _parts() -> dict[type, tuple[Table, str]]:
     # imported late: reading a protocol or an experiment's fixed sections needs no torch
     from restoration.degradations import DEGRADATIONS, Degradation
+    from restoration.losses.discriminators import DISCRIMINATORS, Discriminator
+    from restoration.losses.objectives import OBJECTIVES, Objective
+    from restoration.networks import NETWORKS
+    from restoration.networks.network import Network
 
-    return {Degradation: (DEGRADATIONS, "degradation")}
+    return {
+        Degradation: (DEGRADATIONS, "degradation"),
+        Discriminator: (DISCRIMINATORS, "discriminator"),
+        Network: (NETWORKS, "network"),
+        Objective: (OBJECTIVES, "objective"),
+    }
 
 
 def _part(annotation: Any) -> tuple[Table, str, bool] | None:
@@ -199,7 +218,7 @@ def _built_value(annotation: Any, value: Any, where: str) -> Any:
     table, noun, many = part
     if many:
         return tuple(build(table, entry, f"{where}.{i}", noun) for i, entry in enumerate(value))
-    return build(table, value, where, noun)
+    return build(table, without_origin(value, noun, where)[0], where, noun)
 
 
 def _annotation(parameter: inspect.Parameter) -> Any:
@@ -225,7 +244,8 @@ def _reason(error: ValidationError, value: object) -> str:
     if any(p["type"] == "literal_error" for p in problems):
         literal = next(p for p in problems if p["type"] == "literal_error")
         choices = literal["ctx"]["expected"]
-        return f"expected {choices}{nearest(str(value), [c.strip(chr(39)) for c in choices.split(' or ')])}"
+        names = choices.replace(" or ", ", ").replace("'", "").split(", ")
+        return f"expected {choices}{nearest(str(value), names)}"
     words = [EXPECTED.get(p["type"]) or p["msg"][0].lower() + p["msg"][1:] for p in problems]
     words = [w.removeprefix("input should be ") for w in dict.fromkeys(words)]
     return f"expected {' or '.join(words)}"

@@ -1,0 +1,137 @@
+"""Posterior-mean rectified flow: a restorer's result, some noise, and Euler steps along a learnt velocity."""
+
+import math
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from restoration.losses.flow import Source, Start, enlarged, euler
+from restoration.networks.layers import Up, receptive_radius
+from restoration.networks.network import Network
+from restoration.networks.velocity import VelocityUnet
+
+Condition = Literal["none", "degraded", "posterior-mean"]
+BITS = 0xFFFFFFFF
+
+
+class PosteriorMeanFlow(Network):
+    """``z_0 = E[clean | degraded] + σ·ε``, then ``steps`` Euler steps of dz = velocity(z, t) dt (Ohayon et al., 2025).
+
+    ``posterior_mean`` is a restorer trained for the least mean square error: its name or file in an experiment, its
+    network's table in a restorer's file, which holds its tensors too. It stays as it is, and its result is clamped to
+    [0, 1]. ``source`` = "degraded" starts from the enlarged degraded image, "noise" from ε alone; ``condition`` names
+    what the velocity sees beside z_t, as a flow from noise must. More steps give more detail and a larger mean square
+    error. ``width`` is that of the velocity's finest level; ε depends on ``seed`` and a pixel's place alone.
+    """
+
+    def __init__(
+        self,
+        *,
+        scale: int = 1,
+        channels: int = 3,
+        width: int = 32,
+        steps: int = 25,
+        source: Source = "posterior-mean",
+        sigma: float = 0.1,
+        condition: Condition = "none",
+        posterior_mean: Network | None = None,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        if scale < 1 or steps < 1:
+            raise ValueError(f"scale = {scale}, steps = {steps}; expected numbers from 1")
+        if source == "noise" and condition == "none":
+            raise ValueError(
+                "source = 'noise' needs a condition: expected condition = 'degraded' or 'posterior-mean'"
+            )
+        self.scale, self.channels = scale, channels
+        self.steps, self.condition, self.seed = steps, condition, seed
+        self.start = Start(source, sigma)
+        used = "posterior-mean" in (source, condition)
+        self.posterior_mean = _frozen(posterior_mean, scale, channels) if used else None
+        seen = 0 if condition == "none" else channels
+        self.velocity = VelocityUnet(channels=channels, seen=seen, width=width)
+        self.multiple = self.velocity.multiple // math.gcd(self.velocity.multiple, scale)
+        if self.posterior_mean is not None:
+            self.multiple = math.lcm(self.multiple, self.posterior_mean.multiple)
+        self.receptive_field = self._radius()
+
+    def forward(self, degraded: Tensor) -> Tensor:
+        """Return the restored image, ``scale`` times as large."""
+        origin, seen = self.origin(degraded)
+        start = self.start(origin, placed_noise(self.seed, origin))
+        return euler(lambda between, t: self.velocity(between, t, seen), start, self.steps)
+
+    def origin(self, degraded: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Return the image that the flow starts from, at the size of clean, and what the velocity sees beside z_t.
+
+        A flow from noise starts from no image: it is given the degraded one for its size.
+        """
+        images = {"degraded": enlarged(degraded, self.scale)}
+        if self.posterior_mean is not None:
+            images["posterior-mean"] = self.posterior_mean(degraded).clamp(0, 1)
+        return images.get(self.start.source, images["degraded"]), images.get(self.condition)
+
+    def train(self, mode: bool = True) -> "PosteriorMeanFlow":
+        """Set the velocity's mode; the posterior mean is never in training."""
+        super().train(mode)
+        if self.posterior_mean is not None:
+            self.posterior_mean.eval()
+        return self
+
+    def _radius(self) -> int | None:
+        """Return a bound on the reach of a pixel, or None: noise goes by a pixel's place, which tiles would change."""
+        bicubic = 0 if self.scale == 1 else 2
+        reaches: dict[str, int | None] = {"degraded": bicubic}
+        if self.posterior_mean is not None:
+            reaches["posterior-mean"] = self.posterior_mean.receptive_field
+        used = [reaches[name] for name in (self.start.source, self.condition) if name in reaches]
+        if self.start.source == "noise" or self.start.sigma > 0 or None in used:
+            return None
+        flow = receptive_radius(Up(self.scale), self.steps * self.velocity.receptive_field)
+        return max(r for r in used if r is not None) + flow
+
+
+def placed_noise(seed: int, like: Tensor) -> Tensor:
+    """Return ε ~ N(0, 1) of the size of ``like``, a function of seed, channel, row and column alone.
+
+    So it depends on neither batch nor device nor image size, and is made of operations that every backend and
+    compiler has: a 32-bit hash (Wellons' lowbias32, 2018) and the transform of Box and Muller (1958).
+    """
+    channels, height, width = like.shape[1:]
+
+    def places(count: int) -> Tensor:
+        return torch.arange(count, device=like.device)
+
+    state = _hashed(places(channels) ^ _word(seed))[:, None]
+    state = _hashed(places(height) ^ state)[..., None]
+    first = _hashed(places(width) ^ state)
+    second = _hashed(first ^ 0x9E3779B9)
+    radius = (-2 * ((first + 0.5) / 2**32).log()).sqrt()
+    drawn = radius * (2 * math.pi / 2**32 * second).cos()
+    return drawn.to(like.dtype).expand_as(like)
+
+
+def _hashed(words: Tensor) -> Tensor:
+    """Return 32-bit words mixed; products may wrap around, their low 32 bits are right."""
+    words = ((words ^ (words >> 16)) * 0x7FEB352D) & BITS
+    words = ((words ^ (words >> 15)) * 0x846CA68B) & BITS
+    return words ^ (words >> 16)
+
+
+def _word(seed: int) -> int:
+    return (seed ^ (seed >> 32)) * 0x9E3779B9 & BITS
+
+
+def _frozen(network: Network | None, scale: int, channels: int) -> Network:
+    if network is None:
+        raise ValueError("expected posterior_mean, the name or file of a restorer")
+    if network.conditions:
+        raise ValueError(f"posterior_mean needs {', '.join(network.conditions)} beside the image")
+    for name, own in (("scale", scale), ("channels", channels)):
+        if getattr(network, name) != own:
+            raise ValueError(
+                f"{name} = {own}, but posterior_mean has {name} {getattr(network, name)}; expected the same"
+            )
+    return network.eval().requires_grad_(False)
