@@ -4,6 +4,9 @@ from abc import ABC, abstractmethod
 
 from torch import Tensor
 
+from restoration.errors import WeightsError
+from restoration.losses import fsim, lpips, similarity
+from restoration.losses.loss import Loss
 from restoration.losses.pixel import psnr
 from restoration.losses.ssim import ms_ssim, ssim
 
@@ -78,10 +81,119 @@ class MsSsim(Metric):
         return ms_ssim(restored, clean)
 
 
+class FeatureDistance(Metric):
+    """A distance of features that others trained, in float32 as their weights are; refused where those are missing."""
+
+    plane = "rgb"
+    better = "lower"
+
+    def __init__(self) -> None:
+        try:
+            self.loss = self.made()
+        except ValueError as error:
+            raise WeightsError(str(error)) from None
+
+    @abstractmethod
+    def made(self) -> Loss:
+        """Return the loss that is measured."""
+
+    def __call__(self, restored: Tensor, clean: Tensor) -> Tensor:
+        """Return the distance; equal images give 0."""
+        return self.loss(restored.float(), clean.float()).to(restored.dtype)
+
+
+class LpipsAlex(FeatureDistance):
+    """LPIPS 0.1 on AlexNet (Zhang et al., 2018) of the colour image at its own size; lower is better, sides from 31."""
+
+    smallest = 31
+
+    def made(self) -> Loss:
+        """Return LPIPS on AlexNet."""
+        return lpips.Lpips("alex")
+
+
+class LpipsVgg(FeatureDistance):
+    """LPIPS 0.1 on VGG16 (Zhang et al., 2018) of the colour image at its own size; lower is better, sides from 16."""
+
+    smallest = 16
+
+    def made(self) -> Loss:
+        """Return LPIPS on VGG16."""
+        return lpips.Lpips("vgg")
+
+
+class Dists(FeatureDistance):
+    """DISTS (Ding et al., 2020) of the colour image at its own size, not reduced; lower is better, sides from 16."""
+
+    smallest = 16
+
+    def made(self) -> Loss:
+        """Return DISTS of images at their own size."""
+        return lpips.Dists()
+
+
+class Similarity(Metric):
+    """What a loss measures of the colour image."""
+
+    plane = "rgb"
+    loss: Loss
+
+    def __call__(self, restored: Tensor, clean: Tensor) -> Tensor:
+        """Return what the loss says of each image, turned into the metric."""
+        return self.loss.metric(self.loss(restored, clean))
+
+
+class Fsim(Similarity):
+    """FSIMc of colour images (Zhang et al., 2011; as piq computes it); higher is better, at most 1, sides from 16."""
+
+    loss = fsim.Fsim()
+    smallest = loss.minimum_size
+    ceiling = 1.0
+
+
+class Gmsd(Similarity):
+    """GMSD of full-swing luma (Xue et al., 2014; as piq computes it); lower is better, from 0, sides from 6."""
+
+    loss = similarity.Gmsd()
+    better = "lower"
+    smallest = loss.minimum_size
+
+
+class Haarpsi(Similarity):
+    """HaarPSI of colour images (Reisenhofer et al., 2018; as piq); higher is better, at most 1, sides from 16."""
+
+    loss = similarity.Haarpsi()
+    smallest = loss.minimum_size
+    ceiling = 1.0
+
+
+class Mdsi(Similarity):
+    """MDSI of colour images (Nafchi et al., 2016; as piq computes it); lower is better, from 0, sides from 3."""
+
+    loss = similarity.Mdsi()
+    better = "lower"
+    smallest = loss.minimum_size
+
+
+class Vif(Similarity):
+    """VIF of pixels, full-swing luma (Sheikh & Bovik, 2006; as piq computes it); higher is better, sides from 41."""
+
+    loss = similarity.Vif()
+    smallest = loss.minimum_size
+
+
 METRICS: dict[str, type[Metric]] = {
+    "dists": Dists,
+    "fsim": Fsim,
+    "gmsd": Gmsd,
+    "haarpsi": Haarpsi,
+    "lpips-alex": LpipsAlex,
+    "lpips-vgg": LpipsVgg,
+    "mdsi": Mdsi,
     "ms-ssim": MsSsim,
     "psnr-rgb": PsnrRgb,
     "psnr-y": PsnrY,
     "ssim-rgb": SsimRgb,
     "ssim-y": SsimY,
+    "vif": Vif,
 }

@@ -1,28 +1,28 @@
 """SSIM and MS-SSIM: the published values, fast, with gradients.
 
-The window is separable, and a sum/difference basis needs four blurred maps instead of five: with s = x + y and
-d = x − y, 2·cov(x, y) = (var s − var d)/2 and var x + var y = (var s + var d)/2. Each 1-D pass is a product with a
-banded matrix, block by block, which on a CPU is several times faster than a convolution with one channel.
+A sum/difference basis needs four blurred maps instead of five: with s = x + y and d = x − y, 2·cov(x, y) =
+(var s − var d)/2 and var x + var y = (var s + var d)/2. Value and gradient are found together, some planes at a time,
+while everything about them is in the cache: the derivatives with respect to the four blurred maps have closed forms,
+and the transposed blur takes them back to the pixels. Nothing is kept for the backward pass but the gradient, so there
+are no second derivatives: asking for them is an error.
 """
 
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Protocol
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, pad
 
-from restoration.losses.pixel import same_shape
+from restoration.losses.checks import one_of
+from restoration.losses.loss import Loss, same_shape
+from restoration.losses.windows import Gaussian, mean_difference, sums_and_differences
 
 # Wang, Simoncelli & Bovik, "Multi-scale structural similarity", 2003, section 3.2: finest scale first
 SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 
-# Outputs of one matrix product, and the rows and samples of one map that are worked on at a time, as measured fastest:
-# wider blocks waste arithmetic on zeros and narrower ones memory traffic, larger bands leave the cache.
-BLOCK = 16
-BAND_ROWS = 96
-BAND_SAMPLES = 1 << 17
+Weights = Literal["wang2003", "ones"]
+Small = Literal["error", "fewer-scales"]
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,12 @@ class Window:
 
 
 @dataclass(frozen=True)
-class Ssim:
+class Ssim(Loss):
     """``1 − SSIM`` (Wang et al., 2004); see ``ssim``."""
+
+    minimum_size: ClassVar = 11
+    better: ClassVar = "higher"
+    as_metric: ClassVar = ("ssim-y", "ssim-rgb")
 
     window: int = 11
     sigma: float = 1.5
@@ -61,22 +65,39 @@ class Ssim:
         """Return the loss of each image: (N,)."""
         return 1 - ssim(restored, clean, window=self.window, sigma=self.sigma, k1=self.k1, k2=self.k2)
 
+    def metric(self, value: Tensor) -> Tensor:
+        """Return the similarity."""
+        return 1 - value
+
 
 @dataclass(frozen=True)
-class MsSsim:
-    """``1 − MS-SSIM`` over five scales (Wang et al., 2003); see ``ms_ssim``."""
+class MsSsim(Loss):
+    """``1 − MS-SSIM`` (Wang et al., 2003; Snell et al., 2017); see ``ms_ssim``."""
+
+    minimum_size: ClassVar = 161
+    better: ClassVar = "higher"
+    as_metric: ClassVar = ("ms-ssim",)
 
     window: int = 11
     sigma: float = 1.5
     k1: float = 0.01
     k2: float = 0.03
+    weights: Weights = "wang2003"
+    small: Small = "error"
 
     def __post_init__(self) -> None:
         Window(self.window, self.sigma, self.k1, self.k2)
+        one_of("weights", self.weights, ("wang2003", "ones"))
+        one_of("small", self.small, ("error", "fewer-scales"))
 
     def __call__(self, restored: Tensor, clean: Tensor) -> Tensor:
         """Return the loss of each image: (N,)."""
-        return 1 - ms_ssim(restored, clean, window=self.window, sigma=self.sigma, k1=self.k1, k2=self.k2)
+        options = {"window": self.window, "sigma": self.sigma, "k1": self.k1, "k2": self.k2}
+        return 1 - ms_ssim(restored, clean, **options, weights=self.weights, small=self.small)
+
+    def metric(self, value: Tensor) -> Tensor:
+        """Return the similarity."""
+        return 1 - value
 
 
 def ssim(
@@ -94,10 +115,8 @@ def ssim(
     2004, eq. 13), Gaussian window, population covariance, no padding, no down-sampling. Peak 1.
     """
     settings = Window(window, sigma, k1, k2)
-    height, width = same_shape(restored, clean).shape[-2:]
-    if min(height, width) < window:
-        raise ValueError(f"ssim: images are {height}x{width}; a window needs {window} pixels a side")
-    return _similarity(restored, clean, settings)[0].mean(1)
+    _one_window(same_shape(restored, clean), window, "ssim")
+    return 1 - mean_difference(restored, clean, Similarity(settings)).mean(1)
 
 
 def ms_ssim(
@@ -108,138 +127,138 @@ def ms_ssim(
     sigma: float = 1.5,
     k1: float = 0.01,
     k2: float = 0.03,
+    weights: Weights = "wang2003",
+    small: Small = "error",
 ) -> Tensor:
     """Return the multi-scale structural similarity of each image, the mean over channels: (N,).
 
-    ``SSIM₅^w₅ · Π cs_j^w_j`` (Wang, Simoncelli & Bovik, 2003, eq. 7) over five scales, each the 2×2 means of the last;
-    when either side is odd, the first row and column are repeated before, as in piq. A scale's similarity below 0,
-    which has no real power, is taken as 0, with no gradient.
+    ``SSIM_M^w_M · Π cs_j^w_j`` (Wang, Simoncelli & Bovik, 2003, eq. 7) over M = 5 scales, each the 2×2 means of the
+    last; when either side is odd, the first row and column are repeated before, as in piq. ``weights`` are those of
+    2003, or "ones", whose plain product is not normalised (Snell et al., 2017). A scale's similarity below 0, which
+    has no real power, is taken as 0, with no gradient.
+
+    Images that are too small for five scales are an error, or get "fewer-scales": the most of which the coarsest still
+    holds a window, ``(window − 1) · 2^(M−1) + 1`` pixels a side at the finest. The leading weights of 2003 are then
+    multiplied by what makes their sum that of all five; ones stay ones. Values of different M are not comparable.
     """
     settings = Window(window, sigma, k1, k2)
-    height, width = same_shape(restored, clean).shape[-2:]
-    smallest = (window - 1) * 2 ** (len(SCALE_WEIGHTS) - 1) + 1
-    if min(height, width) < smallest:
-        article = "an" if window == 11 else "a"
-        need = f"five scales of {article} {window}-pixel window need {smallest} pixels a side"
-        raise ValueError(f"ms-ssim: images are {height}x{width}; {need}")
+    side = min(same_shape(restored, clean).shape[-2:])
+    scales = len(SCALE_WEIGHTS)
+    if small == "fewer-scales":
+        _one_window(clean, window, "ms-ssim")
+        while side < _smallest(scales, window):
+            scales -= 1
+    elif side < _smallest(scales, window):
+        article, size = "an" if window == 11 else "a", f"{clean.shape[-2]}x{clean.shape[-1]}"
+        need = (
+            f"five scales of {article} {window}-pixel window need {_smallest(scales, window)} pixels a side"
+        )
+        raise ValueError(f"ms-ssim: images are {size}; {need}")
     powers = []
-    for scale, weight in enumerate(SCALE_WEIGHTS):
-        if scale:
+    for scale, exponent in enumerate(_exponents(weights, scales), 1):
+        if scale > 1:
             restored, clean = _halved(restored), _halved(clean)
-        full, structure = _similarity(restored, clean, settings)
-        powers.append(_power(full if scale == len(SCALE_WEIGHTS) - 1 else structure, weight))
+        measure = Similarity(settings, luminance=scale == scales)
+        powers.append(_power(1 - mean_difference(restored, clean, measure), exponent))
     return torch.stack(powers).prod(0).mean(1)
 
 
-def _similarity(restored: Tensor, clean: Tensor, window: Window) -> tuple[Tensor, Tensor]:
-    """Return the means over the valid region of SSIM and of its contrast-structure part: (N, C) each."""
-    dtype = torch.promote_types(torch.promote_types(restored.dtype, clean.dtype), torch.float32)
-    x, y = (image.to(dtype).flatten(0, 1).transpose(0, 1) for image in (restored, clean))
-    needs_gradient = torch.is_grad_enabled() and (restored.requires_grad or clean.requires_grad)
-    sums = _sums(x, y, window) if needs_gradient else _sums_by_band(x, y, window)
-    height, width = (length - window.size + 1 for length in restored.shape[-2:])
-    full, structure = (total.view(restored.shape[:2]) / (height * width) for total in sums)
-    return full, structure
+@dataclass(frozen=True)
+class Similarity:
+    """SSIM in every window, or its contrast-structure factor alone; a measure for ``mean_difference``."""
+
+    window: Window
+    luminance: bool = True
+
+    @property
+    def size(self) -> int:
+        """Return the pixels of a window's side."""
+        return self.window.size
+
+    def __call__(
+        self, restored: Tensor, clean: Tensor, signs: tuple[int, ...]
+    ) -> tuple[Tensor, list[Tensor]]:
+        """Return the sum of 1 − F of each plane, and the slopes of the sum of F, over 4; see ``Measure``."""
+        gaussian = Gaussian(self.size, self.window.sigma)
+        seen = Seen(restored, clean, gaussian, self.window.k2, gaussian.rounded_up(restored.shape[2]))
+        if not self.luminance:
+            return 2 * seen.inside(seen.p), seen.slopes(seen.u, signs) if signs else []
+        q, v = seen.luminance(self.window.k1)
+        sums = 2 * seen.inside(torch.addcmul(seen.p, seen.p, q, value=-2).add_(q))
+        if not signs:
+            return sums, []
+        v.addcmul_(v, seen.p, value=-2)
+        return sums, seen.slopes(seen.u.addcmul_(seen.u, q, value=-2), signs, (q, v))
 
 
-def _sums_by_band(restored: Tensor, clean: Tensor, window: Window) -> tuple[Tensor, Tensor]:
-    """Return ``_sums`` of (H, P, W) planes, worked out some rows of some planes at a time, to stay in the cache."""
-    height, planes, width = restored.shape
-    reach = window.size - 1
-    group = max(1, BAND_SAMPLES // ((BAND_ROWS + reach) * width))
-    sums = restored.new_zeros(2, planes)
-    for first in range(0, planes, group):
-        some = slice(first, first + group)
-        for top in range(0, height - reach, BAND_ROWS):
-            band = slice(top, top + BAND_ROWS + reach)
-            sums[:, some] += torch.stack(_sums(restored[band, some], clean[band, some], window))
-    return sums[0], sums[1]
+class Seen:
+    """What a Gaussian window sees of (H, P, W) planes: means, and p = var d / (var s + var d + 2C₂) = u · var d.
 
-
-def _sums(restored: Tensor, clean: Tensor, window: Window) -> tuple[Tensor, Tensor]:
-    """Return the sums over the valid region of SSIM and of its contrast-structure part, of (H, P, W) planes: (P,) each.
-
-    One half is subtracted from either image: it changes no covariance, and keeps ``mean s² − (mean s)²`` from
-    cancelling in float32.
-    """
-    total, difference = restored + clean - 1, restored - clean
-    maps = torch.stack([total, difference, total.square(), difference.square()], 1)
-    blurred = _Blur.apply(maps.flatten(1, 2), window.size, window.sigma)
-    s, d, ss, dd = blurred.unflatten(2, (4, -1)).unbind(2)
-    mean_s, mean_d = (s + 1).square(), d.square()
-    var_s, var_d = ss - s.square(), dd - mean_d
-    c1, c2 = 2 * window.k1**2, 2 * window.k2**2
-    structure = (var_s - var_d + c2) / (var_s + var_d + c2)
-    full = (mean_s - mean_d + c1) / (mean_s + mean_d + c1) * structure
-    valid = restored.shape[2] - window.size + 1
-    return _in_lines(full.sum(1))[:, :valid].sum(1), _in_lines(structure.sum(1))[:, :valid].sum(1)
-
-
-class _Context(Protocol):
-    """What the blur's two directions share."""
-
-    window: tuple[int, float]
-    width: int
-
-
-class _Blur(torch.autograd.Function):
-    """The valid part of a separable Gaussian blur of (H, P, W) planes, columns in blocks; see ``_in_lines``.
-
-    Both passes are one batched product with a banded matrix: overlapping windows of the image go in without a copy. The
-    last block is blurred as if zeros followed the image; its columns beyond the valid ones are not to be used.
+    ``1 − 2p`` is the contrast-structure factor of SSIM.
     """
 
-    @staticmethod
-    def forward(ctx: _Context, planes: Tensor, size: int, sigma: float) -> Tensor:
-        ctx.window, ctx.width = (size, sigma), planes.shape[2]
-        matrix = _banded(size, sigma, planes.dtype, planes.device)
-        planes = pad(planes, [0, (size - 1 - planes.shape[2]) % BLOCK])
-        with torch.autocast(planes.device.type, enabled=False):
-            return _across(_down(planes.contiguous(), matrix, size - 1), matrix, size - 1)
+    def __init__(self, restored: Tensor, clean: Tensor, window: Gaussian, k2: float, width: int) -> None:
+        self.window, self.valid = window, restored.shape[2] - window.size + 1
+        self.maps = sums_and_differences(restored, clean, width)
+        blurred = window.blur(self.maps)
+        self.means, variances = blurred[:, :2], blurred[:, 2:]
+        variances.addcmul_(self.means, self.means, value=-1)
+        var_s, var_d = variances.unbind(1)
+        self.u = (var_s + var_d).add_(2 * k2**2).reciprocal_()
+        self.p = var_d.mul_(self.u)
 
-    @staticmethod
-    def backward(ctx: _Context, slope: Tensor) -> tuple[Tensor, None, None]:
-        # the window is symmetric: the transpose of a valid blur is the blur of the padded image
-        reach, slope = ctx.window[0] - 1, _in_lines(slope)
-        blurred = _Blur.apply(pad(slope, [reach, reach, 0, 0, reach, reach]), *ctx.window)
-        return _in_lines(blurred)[..., : ctx.width], None, None
+    def luminance(self, k1: float) -> tuple[Tensor, Tensor]:
+        """Return q = d̄² / (s̄² + d̄² + 2C₁) = v · d̄², and v; ``1 − 2q`` is the luminance factor of SSIM."""
+        mean_s, square_d = self.means[:, 0] + 1, self.means[:, 1].square()
+        v = torch.addcmul(square_d, mean_s, mean_s).add_(2 * k1**2).reciprocal_()
+        return square_d.mul_(v), v
+
+    def inside(self, values: Tensor) -> Tensor:
+        """Return the sums over the windows that are inside the planes: (P,)."""
+        return values.sum(0)[:, : self.valid].sum(1)
+
+    def slopes(
+        self, u: Tensor, signs: tuple[int, ...], light: tuple[Tensor, Tensor] | None = None
+    ) -> list[Tensor]:
+        """Return the slopes of the sum of F, over 4, by sign, given u · ∂F/∂(1 − 2p) and (q, v · ∂F/∂(1 − 2q)).
+
+        With cs = 1 − 2p: ``∂cs/∂var s = 2up``, ``∂cs/∂var d = 2u(p − 1)``, and ``var s = mean s² − s̄²`` has the slopes
+        2s towards its window's samples, by the transposed blur, and −2s̄ towards the mean; the same holds for d.
+        """
+        height, count, width = u.shape
+        stack = u.new_empty(height, 2 + len(signs), count, width)
+        to_squares, to_means = stack[:, :2], stack[:, 2:].unbind(1)
+        torch.mul(u, self.p, out=stack[:, 0])
+        torch.sub(stack[:, 0], u, out=stack[:, 1])
+        to_s, to_d = (self.means * to_squares).neg_().unbind(1)
+        if light:
+            q, v = light
+            qv = q * v
+            to_s.add_(qv).addcmul_(self.means[:, 0], qv)
+            to_d.addcmul_(self.means[:, 1], qv.sub_(v))
+        for sign, to_mean in zip(signs, to_means, strict=True):
+            torch.add(to_s, to_d, alpha=sign, out=to_mean)
+        spread = self.window.spread(stack, self.valid)
+        by_s, by_d = spread[:, :2].mul_(self.maps[:, :2]).unbind(1)
+        means = spread[:, 2:].unbind(1)
+        return [mean.add_(by_s).add_(by_d, alpha=sign) for mean, sign in zip(means, signs, strict=True)]
 
 
-def _down(planes: Tensor, matrix: Tensor, reach: int) -> Tensor:
-    """Blur the columns of (H, P, W): (H − reach, P, W)."""
-    height, count, width = planes.shape
-    valid, line = height - reach, count * width
-    blocks, rest = divmod(valid, BLOCK)
-    windows = planes.as_strided((blocks, BLOCK + reach, line), (BLOCK * line, line, 1))
-    whole = torch.bmm(matrix.expand(blocks, -1, -1), windows).view(-1, count, width)
-    if not rest:
-        return whole
-    last = matrix[:rest, : rest + reach] @ planes.flatten(1)[valid - rest :]
-    return torch.cat([whole, last.view(rest, count, width)])
+def _one_window(images: Tensor, window: int, name: str) -> None:
+    height, width = images.shape[-2:]
+    if min(height, width) < window:
+        raise ValueError(f"{name}: images are {height}x{width}; a window needs {window} pixels a side")
 
 
-def _across(planes: Tensor, matrix: Tensor, reach: int) -> Tensor:
-    """Blur the rows of (H, P, W): (blocks, H, P, BLOCK)."""
-    height, count, width = planes.shape
-    blocks, lines = (width - reach) // BLOCK, height * count
-    windows = planes.as_strided((blocks, lines, BLOCK + reach), (BLOCK, width, 1))
-    return torch.bmm(windows, matrix.T.expand(blocks, -1, -1)).view(blocks, height, count, BLOCK)
+def _smallest(scales: int, window: int) -> int:
+    return (window - 1) * 2 ** (scales - 1) + 1
 
 
-def _in_lines(blocks: Tensor) -> Tensor:
-    """Return (blocks, …, BLOCK) with its columns side by side: (…, blocks · BLOCK)."""
-    return blocks.movedim(0, -2).flatten(-2)
-
-
-@lru_cache(maxsize=16)
-def _banded(size: int, sigma: float, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """Return the matrix whose row i holds the window from column i on: (BLOCK, BLOCK + size − 1)."""
-    offsets = torch.arange(size, dtype=torch.float64) - (size - 1) / 2
-    taps = (-offsets.square() / (2 * sigma**2)).exp()
-    matrix = torch.zeros(BLOCK, BLOCK + size - 1, dtype=torch.float64)
-    for row in range(BLOCK):
-        matrix[row, row : row + size] = taps / taps.sum()
-    return matrix.to(device, dtype)
+def _exponents(weights: Weights, scales: int) -> tuple[float, ...]:
+    if weights == "ones":
+        return (1.0,) * scales
+    leading = SCALE_WEIGHTS[:scales]
+    return tuple(weight * (sum(SCALE_WEIGHTS) / sum(leading)) for weight in leading)
 
 
 def _halved(image: Tensor) -> Tensor:

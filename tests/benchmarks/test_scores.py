@@ -8,6 +8,7 @@ import torch
 from restoration.benchmarks.metrics import METRICS
 from restoration.benchmarks.protocol import load_protocol
 from restoration.benchmarks.scores import planes, score
+from restoration.errors import WeightsError
 from restoration.losses.colour import luma
 
 
@@ -81,18 +82,21 @@ def test_a_metric_that_needs_larger_images_says_so_and_the_others_still_run(clea
 
 @pytest.mark.parametrize("name", METRICS)
 def test_every_metric_has_a_one_line_description_a_direction_and_orders_better_images_first(name):
-    metric = METRICS[name]()
-    assert (metric.__doc__ or "").strip().count("\n") == 0
-    assert metric.better == "higher" and metric.plane in ("y", "rgb")
+    assert (METRICS[name].__doc__ or "").strip().count("\n") == 0
+    try:
+        metric = METRICS[name]()
+    except WeightsError as error:
+        pytest.skip(str(error).splitlines()[0])
+    assert metric.better in ("higher", "lower") and metric.plane in ("y", "rgb")
     generator = torch.Generator().manual_seed(1)
     channels = 3 if metric.plane == "rgb" else 1
     clean = torch.rand(2, channels, 176, 170, generator=generator, dtype=torch.float64)
     noise = torch.randn(clean.shape, generator=generator, dtype=torch.float64)
     near, far = (metric((clean + sigma * noise), clean) for sigma in (0.05, 0.2))
-    assert near.shape == (2,) and (near > far).all()
-    assert torch.equal(near[:1], metric((clean + 0.05 * noise)[:1], clean[:1])), (
-        "an image depends on its neighbour"
-    )
+    sign = 1 if metric.better == "higher" else -1
+    assert near.shape == (2,) and (sign * near > sign * far).all()
+    alone = metric((clean + 0.05 * noise)[:1], clean[:1])
+    torch.testing.assert_close(near[:1], alone, rtol=1e-6, atol=1e-7, msg="an image depends on its neighbour")
 
 
 def test_psnr_of_colour_is_over_all_samples_together():
