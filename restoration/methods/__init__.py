@@ -2,7 +2,11 @@
 
 from restoration.method import Method
 from restoration.methods.direct import Direct
+from restoration.methods.invertible import InvertibleRescaling
+from restoration.methods.rectified_flow import RectifiedFlow
 
 METHODS: dict[str, type[Method]] = {
     "direct": Direct,
+    "rectified-flow": RectifiedFlow,
+    "invertible": InvertibleRescaling,
 }
