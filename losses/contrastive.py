@@ -121,6 +121,7 @@ class Contrastive(Term):
     ``statistics`` are those of `FrequencyContrastive`, for discriminators.
     """
 
+    minimum_size = 3  # or what the embedding needs
     comparison: Comparison | None = None  # known once the embedding is
 
     def __init__(
@@ -173,15 +174,15 @@ class Contrastive(Term):
         return self.comparison.of_heads(embed, restored, self.recipe(batch), batch.keys)
 
     def _embed_by(self, embedding: Embedding) -> None:
-        self.embedding, self.minimum_size = embedding, embedding.minimum_size
+        self.embedding, self.minimum_size = embedding, max(embedding.minimum_size, self.recipe.minimum_size)
         self.comparison = Comparison(self.objective, self.pool, embedding.channels(), self.others)
 
 
 def dual_contrastive(clean: Tensor, restored: Tensor) -> Tensor:
-    """Return how badly logits tell clean images from restored ones (Yu et al., 2021, eq. 3): a scalar.
+    """Return how badly logits tell clean images from restored ones (Yu et al., 2021, dual contrastive loss): a scalar.
 
     ``meanᵢ −log( e^{cᵢ} / (e^{cᵢ} + Σⱼ e^{rⱼ}) ) + meanⱼ −log( e^{−rⱼ} / (e^{−rⱼ} + Σᵢ e^{−cᵢ}) )``, over all logits
-    c of clean and r of restored images.
+    c of clean and r of restored images. Only their differences count: a bias of all logits learns nothing.
     """
     told = softplus(restored.logsumexp(0) - clean).mean()
     return told + softplus(restored + (-clean).logsumexp(0)).mean()

@@ -24,8 +24,8 @@ EPSILON = 1e-3  # of the batch normalisations, as TensorFlow trained them
 def efficientnet_lite0(state: Mapping[str, Tensor]) -> Backbone:
     """Return EfficientNet-Lite0 up to its last feature map: stem, block0 … block15, head (1280 channels).
 
-    Stem and head end in ReLU6, blocks in a linear projection. Convolutions pad as TensorFlow's "same", so any size
-    is legal; the network saw samples as (8-bit value − 127) / 128.
+    Stem and head end in ReLU6, blocks in a linear projection. Convolutions pad as TensorFlow's "same"; the network saw
+    samples as (8-bit value − 127) / 128. By default the last blocks at a 4th, an 8th and a 16th of the size.
     """
     channels, stride = 32, 2
     stages: dict[str, nn.Module] = {"stem": Unit(3, channels, 3, 2)}

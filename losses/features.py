@@ -153,7 +153,7 @@ def backbone(name: str) -> Backbone:
         raise ValueError(
             f"unknown features '{name}'{nearest(name, BACKBONES) or '; expected ' + ', '.join(BACKBONES)}"
         )
-    with torch.inference_mode(
-        False
-    ):  # else weights first asked for while measuring could never serve training
+    # weights first asked for while measuring must serve training too; building them draws an initialisation, and what
+    # the caller draws next must not depend on whether they were here already
+    with torch.inference_mode(False), torch.random.fork_rng(devices=[]):
         return BACKBONES[name]()

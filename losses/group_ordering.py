@@ -14,7 +14,7 @@ SMALLEST_SHARE = 1e-7  # of an element's probability, before the logarithm
 
 @dataclass(frozen=True)
 class GroupOrdering(OfSimilarities):
-    """How surely every positive is sorted above every negative (GroCo; Shvetsova et al., 2023, eqs. 5 to 8).
+    """How surely every positive is sorted above every negative (GroCo; Shvetsova et al., 2023).
 
     The similarities to the ``hardest`` negatives and to all positives, each group in ascending order, pass through
     `soft_sort`. An element's share in the ranks of its own group (negatives below, positives above) is a probability;
@@ -42,8 +42,8 @@ def soft_sort(values: Tensor, steepness: float) -> Tensor:
     """Return P of ``sorted ≈ P·values`` in ascending order, doubly stochastic: (N, M) to (N, rank M, element M).
 
     An odd-even transposition network of M layers in which a pair (a, b) stays in order to the degree
-    ``atan(steepness·(b − a))/π + 1/2`` and is exchanged to the rest (Petersen et al., 2022, eqs. 5 and 12: the
-    Cauchy distribution). As the steepness grows, P becomes the permutation that sorts.
+    ``atan(steepness·(b − a))/π + 1/2`` and is exchanged to the rest (Petersen et al., 2022: the Cauchy
+    distribution). As the steepness grows, P becomes the permutation that sorts.
     """
     count = values.shape[1]
     identity = torch.eye(count, dtype=values.dtype, device=values.device)

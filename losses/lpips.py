@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from restoration.losses.backbones import DISTS_LAYERS
+from restoration.losses.checks import one_of
 from restoration.losses.loss import Loss
 from restoration.losses.perceptual import features_of_pair, prepare, unit
 from restoration.losses.published import MissingPackageError, require
@@ -42,6 +43,7 @@ class Lpips(Loss):
     as_metric: ClassVar[tuple[str, ...]] = ("lpips-alex", "lpips-vgg")
 
     def __post_init__(self) -> None:
+        one_of("net", self.net, tuple(TRUNKS))
         linear_heads(self.net)
         prepare(self, *TRUNKS[self.net], ())
         named = tuple(name for name in self.as_metric if name == f"lpips-{self.net}")
@@ -55,7 +57,8 @@ class Lpips(Loss):
 def lpips_distance(restored: Sequence[Tensor], clean: Sequence[Tensor], heads: Sequence[Tensor]) -> Tensor:
     """Return LPIPS, given the features of each layer, (N, C, H, W), and the weights of their channels, (C,): (N,)."""
     layers = zip(restored, clean, heads, strict=True)
-    squares = [((unit(a) - unit(b)).square() * _as(w, a)).sum(1).mean((1, 2)) for a, b, w in layers]
+    # means of channels first: their weights then cost nothing
+    squares = [((unit(a) - unit(b)).square().mean((2, 3)) * w.to(a)).sum(1) for a, b, w in layers]
     return torch.stack(squares).sum(0)
 
 
@@ -115,7 +118,7 @@ def dists_distance(
         means = (mean_x - mean_y).square() / (mean_x.square() + mean_y.square() + STABLE)
         energies = x.square().mean(2) + y.square().mean(2)
         rest = (x - y).square().mean(2) / (energies + STABLE)
-        values.append((_as(texture, x) * means + _as(structure, x) * rest).sum(1))
+        values.append((texture.to(x) * means + structure.to(x) * rest).sum(1))
     return torch.stack(values).sum(0)
 
 
@@ -131,12 +134,3 @@ def dists_weights() -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
 def _reduced(image: Tensor, shorter: int) -> Tensor:
     factor = shorter / min(image.shape[-2:])
     return interpolate(image, scale_factor=factor, mode="bilinear", recompute_scale_factor=False)
-
-
-def _as(weights: Tensor, features: Tensor) -> Tensor:
-    """Return weights of channels, in the shape, type and place of the features."""
-    return (
-        weights.to(features).view(-1, *(1,) * (features.ndim - 2))
-        if features.ndim > 3
-        else weights.to(features)
-    )

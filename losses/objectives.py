@@ -44,7 +44,7 @@ class InfoNce(OfSimilarities):
 
 @dataclass(frozen=True)
 class Decoupled(OfSimilarities):
-    """``−s⁺/τ + log Σₖ e^{s⁻ₖ/τ}``: InfoNCE without the positive in its denominator (Yeh et al., 2022, eq. 6).
+    """``−s⁺/τ + log Σₖ e^{s⁻ₖ/τ}``: InfoNCE without the positive in its denominator (DCL; Yeh et al., 2022).
 
     Its gradient does not fade as the positive wins: ∇InfoNCE = (1 − p⁺) ∇decoupled. PCL-SR calls it LMCL at τ = 1.
     """
@@ -61,7 +61,7 @@ class Decoupled(OfSimilarities):
 
 @dataclass(frozen=True)
 class HardMixing(Objective):
-    """InfoNCE with mixed hard negatives added (MoCHi; Kalantidis et al., 2020, eqs. 4 and 6).
+    """InfoNCE with mixed hard negatives added (MoCHi; Kalantidis et al., 2020, section 4).
 
     Of the ``hardest`` negatives n, ``mixes`` are ``norm(a·nᵢ + (1−a)·nⱼ)``, a ~ U(0, 1), and ``anchored`` are
     ``norm(b·anchor + (1−b)·nⱼ)``, b ~ U(0, 0.5); all without gradient. The paper takes 1024, 1024 and 128 of a queue
@@ -110,7 +110,7 @@ class HardMixing(Objective):
 
 @dataclass(frozen=True)
 class AttractionRepulsion(OfSimilarities):
-    """``Σₚ w⁺ₚ ‖z − z⁺ₚ‖² − β Σₖ w⁻ₖ ‖z − z⁻ₖ‖²`` (CACR; Zheng et al., 2023, eqs. 3 to 6).
+    """``Σₚ w⁺ₚ ‖z − z⁺ₚ‖² − β Σₖ w⁻ₖ ‖z − z⁻ₖ‖²`` (CACR; Zheng et al., 2023).
 
     w⁺ = softmaxₚ(t⁺ ‖z − z⁺ₚ‖²) and w⁻ = softmaxₖ(−t⁻ ‖z − z⁻ₖ‖²): far positives and near negatives weigh most. The
     weights have a gradient. With one positive, w⁺ is 1.
@@ -134,7 +134,7 @@ class AttractionRepulsion(OfSimilarities):
 
 @dataclass(frozen=True)
 class IndividualTemperature(OfSimilarities):
-    """``min_τ τ log meanₖ e^{(s⁻ₖ − s⁺)/τ} + τρ`` over τ in [lowest, highest], each anchor its own (iSogCLR, eq. 6).
+    """``min_τ τ log meanₖ e^{(s⁻ₖ − s⁺)/τ} + τρ`` over τ in [lowest, highest], each anchor its own (iSogCLR).
 
     Qiu et al. (2023) keep one τ and one moving average per training image and descend on them over epochs. Here the
     minimum over τ is solved anew for every anchor over its own negatives, which needs no state: the problem is

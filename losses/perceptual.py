@@ -3,13 +3,13 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, get_args
 
 import torch
 from torch import Tensor
 from torch.linalg import vector_norm
 
-from restoration.losses.checks import positive
+from restoration.losses.checks import one_of, positive
 from restoration.losses.features import Backbone, backbone
 from restoration.losses.loss import Loss, per_image, same_shape
 
@@ -39,6 +39,7 @@ class Perceptual(Loss):
     minimum_size: ClassVar[int] = 16
 
     def __post_init__(self) -> None:
+        one_of("distance", self.distance, get_args(Distance))
         positive("feature_scale", self.feature_scale)
         prepare(self, self.features, self.layers, self.weights)
 
@@ -72,6 +73,7 @@ class Style(Loss):
     minimum_size: ClassVar[int] = 16
 
     def __post_init__(self) -> None:
+        one_of("distance", self.distance, get_args(Distance))
         prepare(self, self.features, self._layers(), self.weights)
 
     def __call__(self, restored: Tensor, clean: Tensor) -> Tensor:
@@ -89,7 +91,7 @@ class Style(Loss):
 
 def gram(features: Tensor) -> Tensor:
     """Return ``φφᵀ/(C·H·W)`` of each image, (N, C, H, W) to (N, C, C); positions may be of any number."""
-    rows = features.flatten(2)
+    rows = features.contiguous().flatten(2)  # products of batches are faster in this layout
     return rows @ rows.mT / rows[0].numel()
 
 

@@ -1,11 +1,11 @@
 """Per-pixel differences: L1, L2, Charbonnier, Huber, and PSNR."""
 
-import math
 from dataclasses import dataclass
 from typing import ClassVar
 
 from torch import Tensor
 
+from restoration.losses.checks import positive
 from restoration.losses.loss import Pointwise, per_image, same_shape
 
 # A pair that differs by less than this mean square is equal for every image file; keeps PSNR finite, at 100 dB.
@@ -19,7 +19,7 @@ class L1(Pointwise):
     data_range: float = 1.0
 
     def __post_init__(self) -> None:
-        _positive("data_range", self.data_range)
+        positive("data_range", self.data_range)
 
     def errors(self, restored: Tensor, clean: Tensor) -> Tensor:
         """Return the absolute difference of every sample."""
@@ -33,7 +33,7 @@ class L2(Pointwise):
     data_range: float = 1.0
 
     def __post_init__(self) -> None:
-        _positive("data_range", self.data_range)
+        positive("data_range", self.data_range)
 
     def errors(self, restored: Tensor, clean: Tensor) -> Tensor:
         """Return the squared difference of every sample."""
@@ -48,7 +48,7 @@ class Charbonnier(Pointwise):
     data_range: float = 1.0
 
     def __post_init__(self) -> None:
-        _positive("data_range", self.data_range)
+        positive("data_range", self.data_range)
         if not self.epsilon > 0:
             raise ValueError(f"epsilon = {self.epsilon:g}; expected more than 0, the root has no slope there")
 
@@ -65,8 +65,8 @@ class Huber(Pointwise):
     data_range: float = 1.0
 
     def __post_init__(self) -> None:
-        _positive("data_range", self.data_range)
-        _positive("delta", self.delta)
+        positive("data_range", self.data_range)
+        positive("delta", self.delta)
 
     def errors(self, restored: Tensor, clean: Tensor) -> Tensor:
         """Return Huber's function of every sample."""
@@ -103,11 +103,6 @@ def psnr(restored: Tensor, clean: Tensor) -> Tensor:
 def _difference(restored: Tensor, clean: Tensor, data_range: float) -> Tensor:
     difference = restored - clean
     return difference if data_range == 1.0 else difference * data_range
-
-
-def _positive(name: str, value: float) -> None:
-    if not (value > 0 and math.isfinite(value)):
-        raise ValueError(f"{name} = {value:g}; expected more than 0")
 
 
 __all__ = ["FLOOR", "L1", "L2", "Charbonnier", "Huber", "Psnr", "per_image", "psnr", "same_shape"]

@@ -45,6 +45,11 @@ class Recipe:
         for name in ("positives", "negatives", "noise"):
             not_negative(name, getattr(self, name))
 
+    @property
+    def minimum_size(self) -> int:
+        """Return how many pixels the shorter side of an image must have: what mirrored borders of blurs take."""
+        return REACH + 1 if self.negatives and not self.naive else 3
+
     @torch.no_grad()
     def __call__(self, batch: Pair) -> Samples:
         """Return the samples of a batch, without gradient."""

@@ -1,10 +1,8 @@
 """SSIM and MS-SSIM: the published values, fast, with gradients.
 
-A sum/difference basis needs four blurred maps instead of five: with s = x + y and d = x − y, 2·cov(x, y) =
-(var s − var d)/2 and var x + var y = (var s + var d)/2. Value and gradient are found together, some planes at a time,
-while everything about them is in the cache: the derivatives with respect to the four blurred maps have closed forms,
-and the transposed blur takes them back to the pixels. Nothing is kept for the backward pass but the gradient, so there
-are no second derivatives: asking for them is an error.
+Value and gradient are found together, some planes at a time, while everything about them is in the cache, and nothing
+but the gradient is kept for the backward pass (`structure` has the formulas, `windows` the blur and its transpose). So
+there are no second derivatives: asking for them is an error.
 """
 
 from dataclasses import dataclass
@@ -12,37 +10,18 @@ from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
-from torch.nn.functional import avg_pool2d, pad
+from torch.nn.functional import pad
 
 from restoration.losses.checks import one_of
 from restoration.losses.loss import Loss, same_shape
-from restoration.losses.windows import Gaussian, mean_difference, sums_and_differences
+from restoration.losses.structure import Similarity, Window
+from restoration.losses.windows import mean_difference
 
 # Wang, Simoncelli & Bovik, "Multi-scale structural similarity", 2003, section 3.2: finest scale first
 SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 
 Weights = Literal["wang2003", "ones"]
 Small = Literal["error", "fewer-scales"]
-
-
-@dataclass(frozen=True)
-class Window:
-    """The Gaussian window and the two constants of SSIM, for images in [0, 1]."""
-
-    size: int = 11
-    sigma: float = 1.5
-    k1: float = 0.01
-    k2: float = 0.03
-
-    def __post_init__(self) -> None:
-        if self.size < 1 or self.size % 2 == 0:
-            raise ValueError(f"window = {self.size}; expected an odd number from 1")
-        if not self.sigma > 0:
-            raise ValueError(f"sigma = {self.sigma:g}; expected more than 0")
-        if not (self.k1 > 0 and self.k2 > 0):
-            raise ValueError(
-                f"k1 = {self.k1:g}, k2 = {self.k2:g}; expected more than 0, flat areas would divide by 0"
-            )
 
 
 @dataclass(frozen=True)
@@ -163,87 +142,6 @@ def ms_ssim(
     return torch.stack(powers).prod(0).mean(1)
 
 
-@dataclass(frozen=True)
-class Similarity:
-    """SSIM in every window, or its contrast-structure factor alone; a measure for ``mean_difference``."""
-
-    window: Window
-    luminance: bool = True
-
-    @property
-    def size(self) -> int:
-        """Return the pixels of a window's side."""
-        return self.window.size
-
-    def __call__(
-        self, restored: Tensor, clean: Tensor, signs: tuple[int, ...]
-    ) -> tuple[Tensor, list[Tensor]]:
-        """Return the sum of 1 − F of each plane, and the slopes of the sum of F, over 4; see ``Measure``."""
-        gaussian = Gaussian(self.size, self.window.sigma)
-        seen = Seen(restored, clean, gaussian, self.window.k2, gaussian.rounded_up(restored.shape[2]))
-        if not self.luminance:
-            return 2 * seen.inside(seen.p), seen.slopes(seen.u, signs) if signs else []
-        q, v = seen.luminance(self.window.k1)
-        sums = 2 * seen.inside(torch.addcmul(seen.p, seen.p, q, value=-2).add_(q))
-        if not signs:
-            return sums, []
-        v.addcmul_(v, seen.p, value=-2)
-        return sums, seen.slopes(seen.u.addcmul_(seen.u, q, value=-2), signs, (q, v))
-
-
-class Seen:
-    """What a Gaussian window sees of (H, P, W) planes: means, and p = var d / (var s + var d + 2C₂) = u · var d.
-
-    ``1 − 2p`` is the contrast-structure factor of SSIM.
-    """
-
-    def __init__(self, restored: Tensor, clean: Tensor, window: Gaussian, k2: float, width: int) -> None:
-        self.window, self.valid = window, restored.shape[2] - window.size + 1
-        self.maps = sums_and_differences(restored, clean, width)
-        blurred = window.blur(self.maps)
-        self.means, variances = blurred[:, :2], blurred[:, 2:]
-        variances.addcmul_(self.means, self.means, value=-1)
-        var_s, var_d = variances.unbind(1)
-        self.u = (var_s + var_d).add_(2 * k2**2).reciprocal_()
-        self.p = var_d.mul_(self.u)
-
-    def luminance(self, k1: float) -> tuple[Tensor, Tensor]:
-        """Return q = d̄² / (s̄² + d̄² + 2C₁) = v · d̄², and v; ``1 − 2q`` is the luminance factor of SSIM."""
-        mean_s, square_d = self.means[:, 0] + 1, self.means[:, 1].square()
-        v = torch.addcmul(square_d, mean_s, mean_s).add_(2 * k1**2).reciprocal_()
-        return square_d.mul_(v), v
-
-    def inside(self, values: Tensor) -> Tensor:
-        """Return the sums over the windows that are inside the planes: (P,)."""
-        return values.sum(0)[:, : self.valid].sum(1)
-
-    def slopes(
-        self, u: Tensor, signs: tuple[int, ...], light: tuple[Tensor, Tensor] | None = None
-    ) -> list[Tensor]:
-        """Return the slopes of the sum of F, over 4, by sign, given u · ∂F/∂(1 − 2p) and (q, v · ∂F/∂(1 − 2q)).
-
-        With cs = 1 − 2p: ``∂cs/∂var s = 2up``, ``∂cs/∂var d = 2u(p − 1)``, and ``var s = mean s² − s̄²`` has the slopes
-        2s towards its window's samples, by the transposed blur, and −2s̄ towards the mean; the same holds for d.
-        """
-        height, count, width = u.shape
-        stack = u.new_empty(height, 2 + len(signs), count, width)
-        to_squares, to_means = stack[:, :2], stack[:, 2:].unbind(1)
-        torch.mul(u, self.p, out=stack[:, 0])
-        torch.sub(stack[:, 0], u, out=stack[:, 1])
-        to_s, to_d = (self.means * to_squares).neg_().unbind(1)
-        if light:
-            q, v = light
-            qv = q * v
-            to_s.add_(qv).addcmul_(self.means[:, 0], qv)
-            to_d.addcmul_(self.means[:, 1], qv.sub_(v))
-        for sign, to_mean in zip(signs, to_means, strict=True):
-            torch.add(to_s, to_d, alpha=sign, out=to_mean)
-        spread = self.window.spread(stack, self.valid)
-        by_s, by_d = spread[:, :2].mul_(self.maps[:, :2]).unbind(1)
-        means = spread[:, 2:].unbind(1)
-        return [mean.add_(by_s).add_(by_d, alpha=sign) for mean, sign in zip(means, signs, strict=True)]
-
-
 def _one_window(images: Tensor, window: int, name: str) -> None:
     height, width = images.shape[-2:]
     if min(height, width) < window:
@@ -262,8 +160,27 @@ def _exponents(weights: Weights, scales: int) -> tuple[float, ...]:
 
 
 def _halved(image: Tensor) -> Tensor:
-    odd = max(length % 2 for length in image.shape[-2:])
-    return avg_pool2d(pad(image, [odd, 0, odd, 0], mode="replicate"), 2)
+    if odd := max(length % 2 for length in image.shape[-2:]):
+        image = pad(image, [odd, 0, odd, 0], mode="replicate")
+        height, width = (length // 2 * 2 for length in image.shape[-2:])
+        image = image[..., :height, :width]
+    return Means.apply(image)
+
+
+class Means(torch.autograd.Function):
+    """The 2×2 means of images of even sides: average pooling, several times faster than PyTorch's on a CPU."""
+
+    @staticmethod
+    def forward(ctx: object, image: Tensor) -> Tensor:
+        """Return (N, C, H/2, W/2)."""
+        pairs = image[..., ::2, :] + image[..., 1::2, :]
+        return (pairs[..., ::2] + pairs[..., 1::2]).mul_(0.25)
+
+    @staticmethod
+    def backward(ctx: object, slope: Tensor) -> Tensor:
+        """Return a quarter of every slope to each of its four samples."""
+        pairs = (slope * 0.25).unsqueeze(-1).expand(*slope.shape, 2).flatten(-2)
+        return pairs.unsqueeze(-2).expand(*slope.shape[:-1], 2, pairs.shape[-1]).flatten(-3, -2)
 
 
 def _power(values: Tensor, exponent: float) -> Tensor:

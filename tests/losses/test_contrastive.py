@@ -282,7 +282,11 @@ def test_discriminator_stays_as_it_is(batch, restored):
 
 def test_embedding_may_be_a_frozen_network(batch, restored, untrained):
     term = Contrastive("vgg16", layers=("relu1_2", "relu2_1"), objective=Decoupled())
-    assert term.minimum_size == 2 and stacked(term).groups() == {}
+    assert stacked(term).groups() == {} and term.minimum_size == 6  # of the blurs; the layers need 2
+    small = torch.rand(3, 3, 5, 9)
+    with pytest.raises(ValueError) as error:
+        term.of_restored(small, Batch(small, small))
+    assert str(error.value) == "contrastive: images are 5x9; expected at least 6 pixels a side"
     value = term.of_restored(restored, batch)
     (slope,) = torch.autograd.grad(value.sum(), restored)
     alone = Batch(batch.degraded[:1], batch.clean[:1], keys=batch.keys[:1])

@@ -161,11 +161,13 @@ def test_what_is_missing_is_named_by_the_constructor(tmp_path, monkeypatch):
     with pytest.raises(MissingWeightsError, match=r"^weights 'alexnet' are not here\. "):
         Lpips()
     monkeypatch.setattr(module, "find_spec", lambda name: None)
-    linear_heads.cache_clear()
+    linear_heads.cache_clear()  # nothing enters it in what follows
     with pytest.raises(MissingPackageError) as caught:
         Lpips()
     assert str(caught.value) == (
         "the weights of 'lpips' come with the package lpips, which is not installed\npip install lpips"
     )
+    with pytest.raises(ValueError, match=r'^net = "vgg19"; expected alex or squeeze or vgg$'):
+        Lpips("vgg19")
     with pytest.raises(ValueError, match=r"^shorter = 8; expected at least 16 pixels, or 0$"):
         Dists(8)

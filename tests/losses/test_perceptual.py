@@ -174,6 +174,7 @@ def test_the_clean_image_gets_no_gradient(untrained, images, loss):
      (lambda: Style("vgg16", ("conv",)), "vgg16: unknown layer 'conv'; did you mean 'conv5_3'?"),
      (lambda: Perceptual("vgg16", weights=(1.0, 2.0)), "weights = [1.0, 2.0]; expected one for each of conv5_3"),
      (lambda: Contextual("vgg16", weights=(-1.0,)), "weights = [-1.0]; expected numbers from 0, one of them more"),
+     (lambda: Style("vgg16", distance="l3"), 'distance = "l3"; expected l1 or l2'),
      (lambda: Perceptual("vgg16", feature_scale=0.0), "feature_scale = 0; expected more than 0"),
      (lambda: Contextual("vgg16", bandwidth=-1.0), "bandwidth = -1; expected more than 0"),
      (lambda: Perceptual("vgg"), "unknown features 'vgg'; did you mean 'vgg19'?")],
