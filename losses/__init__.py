@@ -21,6 +21,7 @@ from restoration.losses.similarity import Gmsd, Haarpsi, Mdsi, Vif
 from restoration.losses.ssim import MsSsim, Ssim
 from restoration.losses.temporal import Flicker
 from restoration.losses.term import Term
+from restoration.losses.zhao import ZhaoMix
 
 LOSSES: dict[str, Callable[..., Loss]] = {
     "charbonnier": Charbonnier,
@@ -51,6 +52,7 @@ LOSSES: dict[str, Callable[..., Loss]] = {
     "total-variation": TotalVariation,
     "vif": Vif,
     "wavelet": Wavelet,
+    "zhao-mix": ZhaoMix,
 }
 
 # every pair function is a term; terms with parts of their own, or with other inputs, stand below

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from torch import Tensor
+from torch.nn.functional import huber_loss, l1_loss, mse_loss
 
 from restoration.losses.checks import positive
 from restoration.losses.loss import Pointwise, per_image, same_shape
@@ -23,7 +24,7 @@ class L1(Pointwise):
 
     def errors(self, restored: Tensor, clean: Tensor) -> Tensor:
         """Return the absolute difference of every sample."""
-        return _difference(restored, clean, self.data_range).abs()
+        return l1_loss(*_ranged(restored, clean, self.data_range), reduction="none")
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class L2(Pointwise):
 
     def errors(self, restored: Tensor, clean: Tensor) -> Tensor:
         """Return the squared difference of every sample."""
-        return _difference(restored, clean, self.data_range).square()
+        return mse_loss(*_ranged(restored, clean, self.data_range), reduction="none")
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,8 @@ class Charbonnier(Pointwise):
 
     def errors(self, restored: Tensor, clean: Tensor) -> Tensor:
         """Return the smoothed absolute difference of every sample."""
-        return (_difference(restored, clean, self.data_range).square() + self.epsilon**2).sqrt()
+        restored, clean = _ranged(restored, clean, self.data_range)
+        return ((restored - clean).square() + self.epsilon**2).sqrt()
 
 
 @dataclass(frozen=True)
@@ -70,9 +72,7 @@ class Huber(Pointwise):
 
     def errors(self, restored: Tensor, clean: Tensor) -> Tensor:
         """Return Huber's function of every sample."""
-        distance = _difference(restored, clean, self.data_range).abs()
-        inside = distance.clamp(max=self.delta)
-        return inside * (distance - inside / 2)
+        return huber_loss(*_ranged(restored, clean, self.data_range), reduction="none", delta=self.delta)
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class Psnr(Pointwise):
 
     def errors(self, restored: Tensor, clean: Tensor) -> Tensor:
         """Return the squared difference of every sample."""
-        return (restored - clean).square()
+        return mse_loss(restored, clean, reduction="none")
 
     def finish(self, mean: Tensor) -> Tensor:
         """Return ten times the logarithm of the mean square."""
@@ -100,9 +100,8 @@ def psnr(restored: Tensor, clean: Tensor) -> Tensor:
     return -Psnr()(restored, clean)
 
 
-def _difference(restored: Tensor, clean: Tensor, data_range: float) -> Tensor:
-    difference = restored - clean
-    return difference if data_range == 1.0 else difference * data_range
+def _ranged(restored: Tensor, clean: Tensor, data_range: float) -> tuple[Tensor, Tensor]:
+    return (restored, clean) if data_range == 1.0 else (restored * data_range, clean * data_range)
 
 
 __all__ = ["FLOOR", "L1", "L2", "Charbonnier", "Huber", "Psnr", "per_image", "psnr", "same_shape"]

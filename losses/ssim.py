@@ -15,7 +15,7 @@ from torch.nn.functional import pad
 from restoration.losses.checks import one_of
 from restoration.losses.loss import Loss, same_shape
 from restoration.losses.structure import Similarity, Window
-from restoration.losses.windows import mean_difference
+from restoration.losses.windows import in_full, mean_difference
 
 # Wang, Simoncelli & Bovik, "Multi-scale structural similarity", 2003, section 3.2: finest scale first
 SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
@@ -133,6 +133,7 @@ def ms_ssim(
             f"five scales of {article} {window}-pixel window need {_smallest(scales, window)} pixels a side"
         )
         raise ValueError(f"ms-ssim: images are {size}; {need}")
+    restored, clean = in_full(restored, clean)
     powers = []
     for scale, exponent in enumerate(_exponents(weights, scales), 1):
         if scale > 1:

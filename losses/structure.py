@@ -63,11 +63,11 @@ class Similarity:
 
 
 class Seen:
-    """What a Gaussian window sees of (H, P, W) planes: means of s and d, p, and u = p / var d."""
+    """What a Gaussian window sees of (H, P, W) planes: means of s and d less ``shifts``, p, and u = p / var d."""
 
     def __init__(self, restored: Tensor, clean: Tensor, window: Gaussian, k2: float, width: int) -> None:
         self.window, self.valid = window, restored.shape[2] - window.size + 1
-        self.maps = sums_and_differences(restored, clean, width)
+        self.maps, self.shifts = sums_and_differences(restored, clean, width)
         blurred = window.blur(self.maps)
         self.means, variances = blurred[:, :2], blurred[:, 2:]
         variances.addcmul_(self.means, self.means, value=-1)
@@ -77,9 +77,10 @@ class Seen:
 
     def luminance(self, k1: float) -> "Light":
         """Return the luminance factor's q."""
-        mean, square = self.means[:, 0] + 1, self.means[:, 1].square()
-        v = torch.addcmul(square, mean, mean).add_(2 * k1**2).reciprocal_()
-        return Light(square.mul_(v), v, mean)
+        means = self.means + self.shifts
+        square = means[:, 1].square()
+        v = torch.addcmul(square, means[:, 0], means[:, 0]).add_(2 * k1**2).reciprocal_()
+        return Light(square.mul_(v), v, means)
 
     def inside(self, values: Tensor) -> Tensor:
         """Return the sums over the windows that are inside the planes: (P,)."""
@@ -102,7 +103,8 @@ class Seen:
         if light:
             qv = light.q * light.v
             for sign, to_mean in zip(signs, to_means, strict=True):
-                to_mean.addcmul_(light.mean, qv, value=-1).addcmul_(mean_d, qv - light.v, value=-sign)
+                to_mean.addcmul_(light.means[:, 0], qv, value=-1)
+                to_mean.addcmul_(light.means[:, 1], qv - light.v, value=-sign)
         spread = self.window.spread(stack, self.valid)
         spread[:, :2].mul_(self.maps[:, :2])
         by_s, by_d, *slopes = spread.unbind(1)
@@ -110,8 +112,8 @@ class Seen:
 
 
 class Light(NamedTuple):
-    """The luminance factor's q, v = q / d̄², and the means of x + y."""
+    """The luminance factor's q, v = q / d̄², and the means s̄ and d̄."""
 
     q: Tensor
     v: Tensor
-    mean: Tensor
+    means: Tensor

@@ -12,17 +12,17 @@ from typing import Protocol
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from restoration.losses.separable import gaussian
 
 # Rows and columns that one matrix product gives, and the rows and samples of one map per thread that are worked on at
 # a time, as measured fastest: more outputs waste arithmetic on zeros and fewer memory traffic; larger bands leave the
-# cache.
+# cache. Elsewhere than on a CPU a band is as large as memory allows, some 30 maps of it.
 ROWS = 8
 COLUMNS = 16
 BAND_ROWS = 96
 BAND_SAMPLES = 1 << 17
+DEVICE_SAMPLES = 1 << 24
 
 
 class Measure(Protocol):
@@ -105,29 +105,35 @@ def _pairs(blocks: Tensor, matrix: Tensor) -> tuple[Tensor, Tensor]:
 
 def mean_difference(restored: Tensor, clean: Tensor, measure: Measure) -> Tensor:
     """Return the mean of 1 − F over the windows inside each plane of (N, C, H, W), at least in float32: (N, C)."""
-    dtype = torch.promote_types(torch.promote_types(restored.dtype, clean.dtype), torch.float32)
-    restored, clean = restored.to(dtype), clean.to(dtype)
+    restored, clean = in_full(restored, clean)
     height, width = (length - measure.size + 1 for length in restored.shape[-2:])
     if torch.is_grad_enabled() and (restored.requires_grad or clean.requires_grad):
         return _Sum.apply(restored, clean, measure) / (height * width)
     return _sums(restored, clean, measure, ())[0] / (height * width)
 
 
-def sums_and_differences(restored: Tensor, clean: Tensor, width: int) -> Tensor:
-    """Return s = restored + clean − 1, d = restored − clean, s² and d², with zeros up to a width: (H, 4, P, width).
+def sums_and_differences(restored: Tensor, clean: Tensor, width: int) -> tuple[Tensor, Tensor]:
+    """Return s, d, s² and d², (H, 4, P, width), of s = restored + clean and d = restored − clean less their means.
 
-    One half is subtracted from either image: it changes no covariance, and keeps ``mean s² − (mean s)²`` from
-    cancelling in float32.
+    The means over each plane come with them, (2, P, 1). To take them off changes no covariance, and keeps
+    ``mean s² − (mean s)²`` from cancelling in float32. Columns beyond the images hold zeros.
     """
     height, count, inside = restored.shape
     maps = restored.new_empty(height, 4, count, width)
     maps[:, :2, :, inside:] = 0
     s, d = maps[:, 0, :, :inside], maps[:, 1, :, :inside]
     torch.add(restored, clean, out=s)
-    s -= 1
     torch.sub(restored, clean, out=d)
+    means = maps[:, :2].sum((0, 3), keepdim=True).div_(height * inside)
+    maps[:, :2, :, :inside] -= means
     torch.mul(maps[:, :2], maps[:, :2], out=maps[:, 2:])
-    return maps
+    return maps, means[0]
+
+
+def in_full(restored: Tensor, clean: Tensor) -> tuple[Tensor, Tensor]:
+    """Return both in one type that is at least float32: a difference of squares is noise in half precision."""
+    dtype = torch.promote_types(torch.promote_types(restored.dtype, clean.dtype), torch.float32)
+    return restored.to(dtype), clean.to(dtype)
 
 
 class _Context(Protocol):
@@ -138,20 +144,33 @@ class _Context(Protocol):
 
 
 class _Sum(torch.autograd.Function):
-    """The sums of 1 − F, whose slopes are found on the way there: they are all that is kept."""
+    """The sums of 1 − F, whose slopes are found on the way there."""
 
     @staticmethod
     def forward(ctx: _Context, restored: Tensor, clean: Tensor, measure: Measure) -> Tensor:
-        signs = tuple(sign for sign, needed in zip((1, -1), ctx.needs_input_grad[:2], strict=True) if needed)
+        needed = ctx.needs_input_grad[:2]
+        signs = tuple(sign for sign, wanted in zip((1, -1), needed, strict=True) if wanted)
         sums, slopes = _sums(restored, clean, measure, signs)
-        ctx.save_for_backward(*(slopes.get(sign) for sign in (1, -1)))
+        ctx.save_for_backward(restored, clean, slopes.get(1), slopes.get(-1))
         return sums
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: _Context, slope: Tensor) -> tuple[Tensor | None, ...]:
+        restored, clean, *kept = ctx.saved_tensors
         factor = 4 * slope[..., None, None]
-        return *(None if kept is None else kept * factor for kept in ctx.saved_tensors), None
+        return *(None if part is None else _Slope.apply(part, factor, restored, clean) for part in kept), None
+
+
+class _Slope(torch.autograd.Function):
+    """The slopes, which depend on the images in a way that is not recorded: an error where that would matter."""
+
+    @staticmethod
+    def forward(ctx: _Context, slopes: Tensor, factor: Tensor, restored: Tensor, clean: Tensor) -> Tensor:
+        return slopes * factor
+
+    @staticmethod
+    def backward(ctx: _Context, slope: Tensor) -> tuple[Tensor | None, ...]:
+        raise RuntimeError("ssim, ms-ssim and zhao-mix have no second derivatives")
 
 
 def _sums(
@@ -178,7 +197,7 @@ def _bands(planes: Tensor, reach: int) -> Iterator[tuple[slice, slice]]:
     """Yield rows and planes that are worked on together, to stay in the cache; rows overlap by a window's reach."""
     height, count, width = planes.shape
     on_cpu = planes.device.type == "cpu"
-    samples = BAND_SAMPLES * torch.get_num_threads() if on_cpu else planes.numel()
+    samples = BAND_SAMPLES * torch.get_num_threads() if on_cpu else DEVICE_SAMPLES
     rows = min(height - reach, max(BAND_ROWS, (samples // width - reach) // ROWS * ROWS))
     group = max(1, samples // ((rows + reach) * width))
     for first in range(0, count, group):
