@@ -26,9 +26,8 @@ from restoration.method import Batch
 
 SIDE = 192
 PATCHES = 4
-PHOTOGRAPHS = ("astronaut.png", "chelsea.png", "coffee.png", "china.jpg")
+PHOTOGRAPHS = ("chelsea.png", "astronaut.png", "coffee.png", "china.jpg")
 Function = Callable[[Tensor, Tensor], Tensor]
-BASICSR_LOSSES = "losses.losses"
 SHARING = ("perceptual", "style", "contextual")
 
 
@@ -64,27 +63,26 @@ def main() -> None:
         arguments.out.write_text(json.dumps(record, indent=1) + "\n")
 
 
-def patches() -> Batch:
-    """Return noisy patches of photographs, with what terms need beside the pair."""
+def patches(count: int = PATCHES) -> Batch:
+    """Return patches of photographs, with what terms need beside the pair."""
     folder = Path(str(files("restoration"))) / "photos"
-    clean = torch.cat([read(folder / name).pixels[..., :SIDE, :SIDE] for name in PHOTOGRAPHS])
-    noise = torch.randn(clean.shape, generator=torch.Generator().manual_seed(0))
-    mask = torch.zeros(PATCHES, 1, SIDE, SIDE)
+    clean = torch.cat([read(folder / name).pixels[..., :SIDE, :SIDE] for name in PHOTOGRAPHS[:count]])
+    mask = torch.zeros(count, 1, SIDE, SIDE)
     mask[..., SIDE // 4 : SIDE // 2, SIDE // 4 : SIDE // 2] = 1
     return Batch(
         resize(clean, scale=0.5),
-        (clean + 0.05 * noise).clamp(0, 1),
+        clean,
         mask=mask,
-        layers={"reflection": clean.flip(0), "next": clean, "flow": torch.ones(PATCHES, 2, SIDE, SIDE)},
-        keys=tuple((0, i) for i in range(PATCHES)),
+        layers={"reflection": clean.flip(0), "next": clean, "flow": torch.ones(count, 2, SIDE, SIDE)},
+        keys=tuple((0, i) for i in range(count)),
     )
 
 
 def compare(name: str, batch: Batch, repeats: int) -> dict[str, Any]:
     """Return seconds per patch of a term and of every peer that has it, and how many times as fast it is."""
     restored = (0.9 * batch.clean + 0.05).requires_grad_()
-    stack = Stack(made(name))
-    contenders = {"ours": lambda: _descend(restored, stack.of_restored(restored, batch)[0])}
+    entry = Stack(made(name)).entries[-1]
+    contenders = {"ours": lambda: _descend(restored, entry.term.of_restored(restored, batch).mean())}
     for label, function in PEERS.get(name, {}).items():
         measured = function()
         contenders[label] = lambda f=measured: _descend(restored, f(restored, batch.clean).mean())
@@ -144,7 +142,7 @@ def _torch(name: str) -> Callable[[], Function]:
 
 
 def _basicsr(name: str, **keywords: object) -> Callable[[], Function]:
-    return lambda: getattr(basicsr(BASICSR_LOSSES), name)(**keywords)
+    return lambda: getattr(basicsr("losses.basic_loss"), name)(**keywords)
 
 
 def _alone(load: Callable[[], Callable[[Tensor], Tensor]]) -> Callable[[], Function]:
@@ -158,7 +156,7 @@ def _alone(load: Callable[[], Callable[[Tensor], Tensor]]) -> Callable[[], Funct
 def _gan() -> Function:
     """BasicSR's U-Net discriminator of the same width with its GAN loss: what asks the restorer to fool it."""
     network = basicsr("archs.discriminator_arch").UNetDiscriminatorSN(3, num_feat=64)
-    objective = basicsr(BASICSR_LOSSES).GANLoss("vanilla")
+    objective = basicsr("losses.gan_loss").GANLoss("vanilla")
     return lambda restored, clean: objective(network(restored), True, is_disc=False)
 
 

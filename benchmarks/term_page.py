@@ -25,8 +25,8 @@ from restoration.losses.stack import Stack
 from restoration.method import Batch
 
 SIDE = 192
-STEPS = 200
-RATE = 0.01
+STEPS = 60
+RATE = 0.02
 STARTS = ("blur", "noise")
 HEAD = """# Terms of the loss stack
 
@@ -52,7 +52,7 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.pictures:
         for name in arguments.only or sorted(TERMS):
-            print(name, picture(name, arguments.docs / "terms" / f"{name}.webp"), flush=True)
+            print(name, picture(name, arguments.docs / "terms" / f"{name}.jpg"), flush=True)
     (arguments.docs / "terms.md").write_text(page(arguments.docs), encoding="utf-8")
 
 
@@ -72,7 +72,7 @@ def picture(name: str, path: Path) -> str:
     except (RestorationError, FileNotFoundError, ModuleNotFoundError, ValueError) as error:
         return f"no picture: {str(error).splitlines()[0]}"
     path.parent.mkdir(parents=True, exist_ok=True)
-    clean = patches().clean[1:2]
+    clean = patches(1).clean
     row = torch.cat([clean, *(image for image, _, _ in found)], -1)
     write(path, Picture(to_samples(row)))
     return "; ".join(f"{s}: {a:.4g} to {b:.4g}" for s, (_, a, b) in zip(STARTS, found, strict=True))
@@ -82,8 +82,8 @@ def optimised(name: str, start: str) -> tuple[Tensor, float, float]:
     """Return one patch after descent on the term alone, and the term's value before and after."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        entries = made(name)
-    batch = patches()
+        entries = made(name, narrow=True)
+    batch = patches(1)
     image = _start(batch, start).requires_grad_()
     stack, descent = Stack(entries), torch.optim.Adam([image], lr=RATE)
     own = {group: torch.optim.Adam(part.parameters(), lr=1e-4) for group, part in stack.groups().items()}
@@ -99,7 +99,7 @@ def optimised(name: str, start: str) -> tuple[Tensor, float, float]:
             for parameter, slope in zip(parameters, torch.autograd.grad(loss, parameters), strict=True):
                 parameter.grad = slope
             own[group].step()
-    return image.detach()[1:2].clamp(0, 1), values[0], values[-1]
+    return image.detach().clamp(0, 1), values[0], values[-1]
 
 
 def _start(batch: Batch, start: str) -> Tensor:
@@ -121,8 +121,8 @@ def _section(name: str, costs: dict[str, Any], docs: Path) -> str:
         lines += [_cost(costs["rows"][name]), ""]
     elif name in costs["left_out"]:
         lines += [f"Not timed: {costs['left_out'][name]}.", ""]
-    if (docs / "terms" / f"{name}.webp").exists():
-        lines += [f"![clean; from blur; from noise](terms/{name}.webp)", ""]
+    if (docs / "terms" / f"{name}.jpg").exists():
+        lines += [f"![clean; from blur; from noise](terms/{name}.jpg)", ""]
     elif name in LEFT_OUT:
         lines += [f"No picture: it {LEFT_OUT[name].split('; it ')[-1]}.", ""]
     return "\n".join(lines)

@@ -8,7 +8,7 @@ from restoration.losses.stack import Entry, Options, PairTerm, Term
 
 LITE = {"features": "efficientnet-lite0"}
 CONFIGURATIONS: dict[str, dict[str, Any]] = {
-    "adversarial": {"discriminator": {"name": "unet-spectral"}},
+    "adversarial": {"discriminator": {"name": "unet-spectral", "width": 64}},
     "contextual": LITE | {"layers": ["block2"]},
     "contrastive": {"embedding": "efficientnet-lite0"},
     "distribution-js": LITE,
@@ -16,17 +16,22 @@ CONFIGURATIONS: dict[str, dict[str, Any]] = {
     "perceptual": LITE | {"layers": ["block2"]},
     "style": LITE | {"layers": ["block2"]},
 }
+# discriminators narrow enough to learn beside a picture
+NARROW: dict[str, dict[str, Any]] = {
+    "adversarial": {"discriminator": {"name": "unet-spectral", "width": 12}},
+    "frequency-contrastive": {"width": 12},
+}
 LEFT_OUT = {
     "rectified-flow": "trains the velocity of the method rectified-flow; it asks nothing of a restored image",
 }
 
 
-def made(name: str) -> list[Entry]:
+def made(name: str, narrow: bool = False) -> list[Entry]:
     """Return the stack entries in which the term is shown: itself, and the one that it takes parts from, if any."""
-    entries = [_entry(name)]
-    return [_entry("adversarial"), *entries] if name == "feature-matching" else entries
+    names = ["adversarial", name] if name == "feature-matching" else [name]
+    return [_entry(n, CONFIGURATIONS.get(n, {}) | (NARROW.get(n, {}) if narrow else {})) for n in names]
 
 
-def _entry(name: str) -> Entry:
-    part = build(TERMS, {"name": name} | CONFIGURATIONS.get(name, {}), name, "term")
+def _entry(name: str, keys: dict[str, Any]) -> Entry:
+    part = build(TERMS, {"name": name} | keys, name, "term")
     return Entry(name, part if isinstance(part, Term) else PairTerm(part), Options())
