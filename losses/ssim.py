@@ -165,21 +165,19 @@ def _halved(image: Tensor) -> Tensor:
         image = pad(image, [odd, 0, odd, 0], mode="replicate")
         height, width = (length // 2 * 2 for length in image.shape[-2:])
         image = image[..., :height, :width]
-    return Means.apply(image)
+    return _Means.apply(image)
 
 
-class Means(torch.autograd.Function):
+class _Means(torch.autograd.Function):
     """The 2×2 means of images of even sides: average pooling, several times faster than PyTorch's on a CPU."""
 
     @staticmethod
     def forward(ctx: object, image: Tensor) -> Tensor:
-        """Return (N, C, H/2, W/2)."""
         pairs = image[..., ::2, :] + image[..., 1::2, :]
         return (pairs[..., ::2] + pairs[..., 1::2]).mul_(0.25)
 
     @staticmethod
     def backward(ctx: object, slope: Tensor) -> Tensor:
-        """Return a quarter of every slope to each of its four samples."""
         pairs = (slope * 0.25).unsqueeze(-1).expand(*slope.shape, 2).flatten(-2)
         return pairs.unsqueeze(-2).expand(*slope.shape[:-1], 2, pairs.shape[-1]).flatten(-3, -2)
 

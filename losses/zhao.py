@@ -119,6 +119,7 @@ class Factors:
 
 
 @lru_cache(maxsize=64)
+@torch.inference_mode(mode=False)  # what is made here once may be needed by a gradient later
 def _coverage(length: int, size: int, sigma: float, dtype: torch.dtype, device: torch.device) -> Tensor:
     """Return the weight of each sample in the mean over all windows inside a line."""
     windows = torch.ones(1, 1, length - size + 1, dtype=torch.float64)

@@ -116,6 +116,15 @@ def test_half_precision_is_worked_out_in_float32():
     torch.testing.assert_close(ZhaoMix()(restored, clean), expected, rtol=0, atol=1e-6)
 
 
+def test_a_first_call_without_autograd_spoils_no_later_gradient():
+    restored, clean = pair(41, 43)
+    with torch.inference_mode():
+        value = ZhaoMix()(restored, clean)
+    again = ZhaoMix()(restored.requires_grad_(), clean)
+    torch.testing.assert_close(again.detach(), value.clone())
+    assert torch.autograd.grad(again.sum(), restored)[0].any()
+
+
 def message(function, *arguments, **options) -> str:
     with pytest.raises(ValueError) as error:
         function(*arguments, **options)
