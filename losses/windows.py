@@ -21,7 +21,7 @@ from restoration.losses.separable import gaussian
 ROWS = 8
 COLUMNS = 16
 BAND_ROWS = 96
-BAND_SAMPLES = 1 << 17
+BAND_SAMPLES = 96 * 1024
 DEVICE_SAMPLES = 1 << 24
 
 
@@ -60,10 +60,14 @@ class Gaussian:
         """Return the blurred planes, (H − size + 1, …, W); the last size − 1 columns are not to be used."""
         down, reach = self._down(planes), self.size - 1
         here, beyond, _, _ = _across(self, planes.dtype, planes.device)
-        blurred = torch.mm(down.view(-1, self.block), here).view(down.shape)
+        blocks = down.view(-1, self.block)
+        blurred = blocks @ here
         if reach:
-            self._blocks(blurred)[:-1].baddbmm_(*_pairs(self._blocks(down)[1:, :, :reach], beyond))
-        return blurred
+            blurred[:-1].addmm_(blocks[1:, :reach], beyond)
+            # each row's last block has the next row times 0 in it, which is NaN where that is not finite: once more
+            last, repaired = (part.view(-1, planes.shape[-1])[:, -self.block :] for part in (down, blurred))
+            torch.mm(last, here, out=repaired)
+        return blurred.view(down.shape)
 
     def spread(self, slopes: Tensor, valid: int) -> Tensor:
         """Return the transpose of ``blur`` of slopes that count in the first ``valid`` columns; clears the others."""
@@ -73,17 +77,11 @@ class Gaussian:
         padded = slopes.new_empty(height + 2 * reach, *slopes.shape[1:])
         padded[:reach] = 0
         padded[height + reach :] = 0
-        spread = padded[reach : height + reach]
-        torch.mm(slopes.view(-1, self.block), here, out=spread.view(-1, self.block))
+        blocks = slopes.view(-1, self.block)
+        spread = torch.mm(blocks, here, out=padded[reach : height + reach].view(-1, self.block))
         if reach:
-            last = self._blocks(slopes)[:-1, :, self.block - reach :]
-            self._blocks(spread)[1:].baddbmm_(*_pairs(last, before))
+            spread[1:].addmm_(blocks[:-1, self.block - reach :], before)
         return self._down(padded)
-
-    def _blocks(self, planes: Tensor) -> Tensor:
-        """Return views of the blocks of columns: (blocks, rows, block)."""
-        width = planes.shape[-1]
-        return planes.view(-1, width // self.block, self.block).transpose(0, 1)
 
     def _down(self, planes: Tensor) -> Tensor:
         matrix, reach = _downward(self, planes.dtype, planes.device), self.size - 1
@@ -97,10 +95,6 @@ class Gaussian:
             last = blurred[valid - rest :].view(rest, line)
             torch.mm(matrix[:rest, : rest + reach], planes[valid - rest :].view(-1, line), out=last)
         return blurred
-
-
-def _pairs(blocks: Tensor, matrix: Tensor) -> tuple[Tensor, Tensor]:
-    return blocks, matrix.expand(len(blocks), -1, -1)
 
 
 def mean_difference(restored: Tensor, clean: Tensor, measure: Measure) -> Tensor:
