@@ -161,7 +161,7 @@ def _gan() -> Function:
 
 
 PEERS: dict[str, dict[str, Callable[[], Function]]] = {
-    "adversarial": {"basicsr": lambda: _gan()},
+    "adversarial": {"basicsr": _gan},
     "charbonnier": {
         "kornia": _kornia("charbonnier_loss"),
         "basicsr": _basicsr("CharbonnierLoss", eps=1e-6),

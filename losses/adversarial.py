@@ -10,7 +10,7 @@ from torch.nn.functional import relu, softplus
 from restoration.losses.discriminators import Discriminator, discriminator_of, outputs_of
 from restoration.losses.draws import one_key_each, uniform
 from restoration.losses.loss import per_image
-from restoration.losses.term import Pair, Term
+from restoration.losses.term import Pair, Partless, Term
 
 Logits = list[Tensor]  # of each network of a discriminator: (N, …)
 
@@ -138,7 +138,7 @@ def gradient_penalty(logits: Logits, image: Tensor) -> Tensor:
     return (torch.linalg.vector_norm(_slopes(logits, image), dim=1) - 1).square().mean()
 
 
-class FeatureMatching(Term):
+class FeatureMatching(Partless):
     """``mean |D_l(restored) − D_l(clean)|`` over the features of a discriminator, and over its layers l.
 
     The difference of features is Salimans et al. (2016, section 3.1); L1, per image and summed over layers it is Wang
@@ -154,20 +154,12 @@ class FeatureMatching(Term):
         self.discriminator = discriminator_of(terms, self.of)
         self.minimum_size = self.discriminator.minimum_size
 
-    def groups(self) -> dict[str, nn.Module]:
-        """Return no parts: the discriminator is another entry's."""
-        return {}
-
     def of_restored(self, restored: Tensor, batch: Pair) -> Tensor:
         """Return the mean difference of the features of each image: (N,)."""
         found = self._features(restored, batch)
         with torch.no_grad():
             wanted = self._features(batch.clean, batch)
         return _mean([(one - other).abs() for one, other in zip(found, wanted, strict=True)])
-
-    def of_own_parts(self, restored: Tensor, batch: Pair) -> Tensor:
-        """Refuse: this term owns no parts, so the stack never asks."""
-        raise AssertionError("feature-matching owns no parts")
 
     def _features(self, image: Tensor, batch: Pair) -> list[Tensor]:
         return [f for outputs in outputs_of(self.discriminator, image, batch) for f in outputs[:-1]]

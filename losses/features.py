@@ -59,10 +59,6 @@ class Backbone(nn.Module):
         """Stay as it is: frozen features never train."""
         return super().train(False)
 
-    def check(self, layers: Sequence[str]) -> None:
-        """Refuse names that are no layers."""
-        self.chosen(layers)
-
     def chosen(self, layers: Sequence[str] = ()) -> tuple[str, ...]:
         """Return the layers, the usual ones for none; refuse names that are no layers."""
         layers = tuple(layers) or self.usual

@@ -9,12 +9,12 @@ from typing import ClassVar, Literal
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import interpolate
 
 from restoration.losses.draws import Keys, generator, one_key_each
 from restoration.losses.loss import per_image, same_shape
-from restoration.losses.term import Pair, Term
+from restoration.losses.term import Pair, Partless
 
 Times = Literal["stratified", "uniform", "logit-normal"]
 Source = Literal["posterior-mean", "degraded", "noise"]
@@ -116,7 +116,7 @@ def noise(keys: Keys, like: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class RectifiedFlow(Term):
+class RectifiedFlow(Partless):
     """The mean of (velocity − (clean − z_0))²: what method rectified-flow trains with, and valid under it alone.
 
     ``times`` is "stratified" over ``strata`` parts (the batch size of the experiment where it says nothing else),
@@ -146,17 +146,9 @@ class RectifiedFlow(Term):
         one_key_each(keys, len(like), "rectified-flow")
         return times(keys, self.times, self.strata, self.logit_mean, self.logit_deviation).to(like)
 
-    def groups(self) -> dict[str, nn.Module]:
-        """Return no parts: the velocity belongs to the method."""
-        return {}
-
     def of_restored(self, restored: Tensor, batch: Pair) -> Tensor:
         """Return the velocity regression of one-step estimates at the times of the batch's keys: (N,)."""
         return velocity_regression(restored, batch.clean, self.drawn_times(batch.keys, restored))
-
-    def of_own_parts(self, restored: Tensor, batch: Pair) -> Tensor:
-        """Refuse: it owns no parts, so the stack never asks."""
-        raise AssertionError("rectified-flow owns no parts")
 
 
 def _each(t: Tensor, like: Tensor) -> Tensor:

@@ -61,7 +61,9 @@ def per_image(values: Tensor) -> Tensor:
 def same_shape(restored: Tensor, clean: Tensor) -> Tensor:
     """Return ``clean``, or refuse: a loss never broadcasts, which would compare the wrong pixels."""
     if restored.shape != clean.shape:
-        raise ValueError(f"restored is {_size(restored)} but clean is {_size(clean)}; expected equal sizes")
+        raise ValueError(
+            f"restored is {size_of(restored)} but clean is {size_of(clean)}; expected equal sizes"
+        )
     return clean
 
 
@@ -72,5 +74,6 @@ def large_enough(image: Tensor, smallest: int, name: str) -> None:
         raise ValueError(f"{name}: images are {height}x{width}; expected at least {smallest} pixels a side")
 
 
-def _size(image: Tensor) -> str:
+def size_of(image: Tensor) -> str:
+    """Return the sides as refusals show them: 8x3x64x64."""
     return "x".join(str(n) for n in image.shape)

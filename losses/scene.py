@@ -4,34 +4,22 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.linalg import vector_norm
 from torch.nn.functional import avg_pool2d, interpolate
 
 from restoration.losses.checks import one_of
-from restoration.losses.loss import Pointwise, large_enough
+from restoration.losses.loss import Pointwise, large_enough, size_of
 from restoration.losses.pixel import L1, L2, Charbonnier
-from restoration.losses.term import Pair, Term
+from restoration.losses.term import Pair, Partless
 
 FLAT = 1e-6  # the least size of a gradient that is divided by: layers without edges have a slope
 ROOTED = 1e-16  # the least number of which the fourth root has a slope
 DISTANCES: dict[str, type[Pointwise]] = {"charbonnier": Charbonnier, "l1": L1, "l2": L2}
 
 
-class Scene(Term):
-    """A term that owns no parts: what it needs beside the restored image stands in the batch."""
-
-    def groups(self) -> dict[str, nn.Module]:
-        """Return no parts."""
-        return {}
-
-    def of_own_parts(self, restored: Tensor, batch: Pair) -> Tensor:
-        """Refuse: there are no parts, so the stack never asks."""
-        raise AssertionError("this term owns no parts")
-
-
 @dataclass(frozen=True)
-class Exclusion(Scene):
+class Exclusion(Partless):
     """Edges that the restored image T and the reflection R share, over ``scales`` scales, each half of the one before.
 
     ``form`` = "paper": ``Σₙ ‖tanh(λ_T |∇T|) ⊙ tanh(λ_R |∇R|)‖``, ``λ_T = √(‖∇R‖/‖∇T‖)``, ``λ_R = 1/λ_T`` (Zhang, Ng &
@@ -66,7 +54,7 @@ class Exclusion(Scene):
 
 
 @dataclass(frozen=True)
-class Consistency(Scene):
+class Consistency(Partless):
     """``distance(restored ↓, degraded)``: does the restored image, made as small as the degraded one, look like it?
 
     ↓ is the antialiased bicubic reduction (Keys, 1981, a = −½) by the ratio of the sizes; at equal sizes it is nothing.
@@ -148,8 +136,3 @@ def _half(image: Tensor) -> Tensor:
 def _norm(values: Tensor) -> Tensor:
     """Return the root mean square of each row; it has no slope at 0."""
     return vector_norm(values, dim=1) / values.shape[1] ** 0.5
-
-
-def size_of(tensor: Tensor) -> str:
-    """Return the sides as refusals show them: 8x3x64x64."""
-    return "x".join(str(n) for n in tensor.shape)

@@ -9,9 +9,7 @@ from torch import Tensor, nn
 from restoration.losses.features import shared_passes
 from restoration.losses.term import Options, Pair, PairTerm, Term
 
-MEASURE_EVERY = (
-    100  # steps between two measurements of every term's gradient, which cost a backward pass each
-)
+MEASURE_EVERY = 100  # steps between two rows of the log, with every term's gradient: a backward pass each
 LARGEST_BALANCE = 1e4  # as Esser et al. clamp it
 SMALLEST_SLOPE = 1e-4  # what they add to the denominator
 

@@ -10,9 +10,8 @@ from torch.nn.functional import grid_sample
 
 from restoration.losses.checks import one_of
 from restoration.losses.draws import Keys, one_key_each
-from restoration.losses.loss import same_shape
-from restoration.losses.scene import Scene, size_of
-from restoration.losses.term import Pair
+from restoration.losses.loss import same_shape, size_of
+from restoration.losses.term import Pair, Partless
 
 
 def warp(image: Tensor, flow: Tensor) -> tuple[Tensor, Tensor]:
@@ -47,7 +46,7 @@ def flicker(error: Tensor, following: Tensor, flow: Tensor | None) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Flicker(Scene):
+class Flicker(Partless):
     """``mean |(restoredₜ₊₁∘flow − restoredₜ) − (cleanₜ₊₁∘flow − cleanₜ)|``: change that the clean clip does not have.
 
     A restorer gives one image per sample, so the batch holds whole clips: sample number s of a key (seed, s) is frame

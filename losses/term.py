@@ -61,6 +61,18 @@ class Term(ABC):
         """Return the scalar that this term's own parts lower, given the detached restored image."""
 
 
+class Partless(Term):
+    """A term that owns no parts that learn."""
+
+    def groups(self) -> dict[str, nn.Module]:
+        """Return no parts."""
+        return {}
+
+    def of_own_parts(self, restored: Tensor, batch: Pair) -> Tensor:
+        """Refuse: there are no parts, so the stack never asks."""
+        raise AssertionError("this term owns no parts")
+
+
 @dataclass(frozen=True)
 class Options:
     """What every entry of a stack may say beside its term's own keys.
@@ -102,16 +114,12 @@ class Options:
 
 
 @dataclass(frozen=True)
-class PairTerm(Term):
+class PairTerm(Partless):
     """A loss of (restored, clean) as a term; it owns nothing."""
 
     loss: Loss
     region: str = "all"
     colour: str = "rgb"
-
-    def groups(self) -> dict[str, nn.Module]:
-        """Return no parts."""
-        return {}
 
     def of_restored(self, restored: Tensor, batch: Pair) -> Tensor:
         """Return the loss of each image, in the colour space and region that were asked for: (N,)."""
@@ -124,10 +132,6 @@ class PairTerm(Term):
         if isinstance(self.loss, Pointwise):
             return self.loss.within(restored, clean, where)
         return self.loss(restored * where + clean * (1 - where), clean)
-
-    def of_own_parts(self, restored: Tensor, batch: Pair) -> Tensor:
-        """Refuse: a pair function owns no parts, so the stack never asks."""
-        raise AssertionError("a pair function owns no parts")
 
 
 def region_of(mask: Tensor | None, region: str) -> Tensor:

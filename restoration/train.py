@@ -17,13 +17,13 @@ from restoration.data import Pairs, prefetch
 from restoration.errors import RestorationError, TrainingStopped
 from restoration.experiment import Experiment, Schedule
 from restoration.log import Log
+from restoration.losses.stack import MEASURE_EVERY
 from restoration.method import Batch, Method
 from restoration.parts import pace_of
 from restoration.preview import write_preview
 
 Validate = Callable[[nn.Module, int], dict[str, float]]
 Progress = Callable[[int, dict[str, float]], None]
-LOG_EVERY = 100
 
 
 @dataclass
@@ -65,6 +65,9 @@ class Run:
             module.to(self.device, memory_format=layout).train()
         self.template = copy.deepcopy(self.method.restorer()).cpu().eval()
         self.paces = {name: pace_of(self.experiment, name).over(schedule) for name in self.groups}
+        own = {name: (self.groups[name], self.paces[name].average) for name in self.method.stack.groups()}
+        # what may have a moving average, and its decay: the restorer, and the parts that terms own
+        self.averaged = {"restorer": (self.method.restorer(), schedule.average), **own}
         self.averages = {name: copy.deepcopy(m).eval() for name, (m, decay) in self.averaged.items() if decay}
         for module in self.groups.values():
             distributed.spread(module, strategy, self.device)
@@ -79,14 +82,6 @@ class Run:
     def state(self) -> checkpoint.State:
         """What a checkpoint holds."""
         return checkpoint.State(self.groups, self.stepping, self.averages)
-
-    @property
-    def averaged(self) -> dict[str, tuple[nn.Module, float]]:
-        """What may have a moving average, and its decay: the restorer, and the parts that terms own."""
-        own = {name: self.groups[name] for name in self.method.stack.groups()}
-        decays = {name: pace_of(self.experiment, name).average for name in own}
-        restorer = (self.method.restorer(), self.experiment.schedule.average)
-        return {"restorer": restorer} | {name: (own[name], decays[name]) for name in own}
 
     def restorer(self) -> nn.Module:
         """Return a whole copy of the averaged restorer (of the restorer itself, where no average is kept)."""
@@ -121,7 +116,7 @@ def train(run: Run) -> nn.Module:
             stop_if_not_finite(run, *pending)
         pending, done = (step, found), step + 1
         last = done == schedule.steps
-        if last or done % LOG_EVERY == 0:
+        if last or done % MEASURE_EVERY == 0:
             _log(run, logs, done, found)
         else:
             run.progress(done, {})
@@ -144,7 +139,6 @@ def take_step(run: Run, batch: Batch, step: int) -> dict[str, Tensor]:
     parts = batch.to(run.device, run.layout).split(schedule.micro_batches)
     sequences = [run.method.updates(part, step) for part in parts]
     logs: dict[str, Tensor] = {}
-    owned = run.method.stack.groups()
     while True:
         group = None
         for i, sequence in enumerate(sequences):
@@ -164,7 +158,8 @@ def take_step(run: Run, batch: Batch, step: int) -> dict[str, Tensor]:
             learning = [p for p in run.groups[group].parameters() if p.requires_grad]
             (update.loss / len(sequences)).backward(inputs=learning)
             distributed.settle(run.groups[group])
-            name = f"{group}.own" if group in owned else group  # the term's own name is its value's
+            # a term's own name is its value's
+            name = group if group == "restorer" or group not in run.averaged else f"{group}.own"
             _collect(logs, {**update.logs, name: update.loss.detach()}, len(sequences))
         if group is None:
             return logs

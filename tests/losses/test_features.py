@@ -66,7 +66,7 @@ def test_unknown_names_are_refused_with_the_nearest():
         chain()(torch.rand(1, 3, 4, 4), ["trible"])
     assert str(caught.value) == "chain: unknown layer 'trible'; did you mean 'triple'?"
     with pytest.raises(ValueError) as caught:
-        chain().check(["xyz"])
+        chain().chosen(["xyz"])
     assert str(caught.value) == "chain: unknown layer 'xyz'; it has double, triple, tenfold"
     with pytest.raises(ValueError) as caught:
         backbone("vgg91")
