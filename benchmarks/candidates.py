@@ -45,6 +45,7 @@ SUPER_RESOLUTION: dict[str, dict[str, Any]] = {
     "plain-sr 48x14": {"name": "plain-sr", "width": 48, "blocks": 14},
     "plain-sr 64x5": {"name": "plain-sr", "width": 64, "blocks": 5},
     "plain-sr 64x8": {"name": "plain-sr", "width": 64, "blocks": 8},
+    "plain-sr 64x10": {"name": "plain-sr", "width": 64, "blocks": 10},
     "imdn 36x8": {"name": "imdn"},
     "msrresnet 64x16": {"name": "msrresnet"},
 }

@@ -3,6 +3,7 @@
 ``z_t = (1 − t)·z_0 + t·clean`` for t in [0, 1]; along it the velocity is ``clean − z_0``.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, Literal
@@ -98,8 +99,10 @@ def times(
     """
     drawn = [generator(key, "rectified-flow time") for key in keys]
     if kind == "logit-normal":
-        normal = torch.tensor([rng.standard_normal() for rng in drawn], dtype=torch.float32)
-        return torch.sigmoid(mean + deviation * normal).clamp(max=LATEST)
+        # one by one: a vectorised sigmoid rounds by an image's place in the batch
+        normal = [mean + deviation * rng.standard_normal() for rng in drawn]
+        sigmoids = [0.5 + 0.5 * math.tanh(x / 2) for x in normal]
+        return torch.tensor(sigmoids, dtype=torch.float32).clamp(max=LATEST)
     uniform = torch.tensor([rng.uniform() for rng in drawn], dtype=torch.float32)
     if kind == "stratified":
         stratum = torch.tensor([sample % strata for _, sample in keys], dtype=torch.float32)

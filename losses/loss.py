@@ -1,5 +1,6 @@
 """What every loss is: a function of two batches of images that says how it may be used."""
 
+import math
 from abc import ABC, abstractmethod
 from typing import ClassVar, Literal
 
@@ -55,7 +56,8 @@ class Pointwise(Loss):
 
 def per_image(values: Tensor) -> Tensor:
     """Return the mean over everything but the batch: (N,)."""
-    return values.flatten(1).mean(1)
+    # the division comes after the sum: the gradient of a mean would be written out at full size
+    return values.flatten(1).sum(1) / math.prod(values.shape[1:])
 
 
 def same_shape(restored: Tensor, clean: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
+import torch
 from torch import Tensor
 from torch.nn.functional import huber_loss, l1_loss, mse_loss
 
@@ -56,7 +57,7 @@ class Charbonnier(Pointwise):
     def errors(self, restored: Tensor, clean: Tensor) -> Tensor:
         """Return the smoothed absolute difference of every sample."""
         restored, clean = _ranged(restored, clean, self.data_range)
-        return ((restored - clean).square() + self.epsilon**2).sqrt()
+        return torch.hypot(restored - clean, restored.new_full((), self.epsilon))
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from torch.nn.functional import grid_sample
 
 from restoration.losses.checks import one_of
 from restoration.losses.draws import Keys, one_key_each
-from restoration.losses.loss import same_shape, size_of
+from restoration.losses.loss import per_image, same_shape, size_of
 from restoration.losses.term import Pair, Partless
 
 
@@ -39,7 +39,7 @@ def flicker(error: Tensor, following: Tensor, flow: Tensor | None) -> Tensor:
     flow of what does not move.
     """
     if flow is None:
-        return (following - error).abs().flatten(1).mean(1)
+        return per_image((following - error).abs())
     warped, inside = warp(following, flow)
     change = ((warped - error).abs() * inside).flatten(1).sum(1)
     return change / (inside.flatten(1).sum(1) * error.shape[1]).clamp(min=1)
