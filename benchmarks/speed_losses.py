@@ -1,12 +1,13 @@
 """What every term of a stack costs, value and gradient, beside the libraries that have it, in one process, in turn.
 
 ``python -m restoration.benchmarks.speed_losses --out benchmarks/results/speed_losses.json`` (needs the extras basicsr
-and features; a term whose weights are missing is left out, and the record says so)
+and features; feature networks whose weights are not shipped are timed with drawn ones, and the record says so)
 """
 
 import argparse
 import json
 from collections.abc import Callable
+from contextlib import ExitStack
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -15,17 +16,25 @@ import torch
 from torch import Tensor
 
 from restoration.benchmarks.peers import basicsr, peer, run
-from restoration.benchmarks.term_samples import CONFIGURATIONS, LEFT_OUT, made
+from restoration.benchmarks.term_samples import CONFIGURATIONS, DRAWN, LEFT_OUT, VGG_LAYER, made
 from restoration.benchmarks.timing import alternate, environment, medians
+from restoration.benchmarks.untrained import (
+    basicsr_perceptual,
+    drawn_dists,
+    drawn_trunks,
+    lpips_package,
+    piq_dists,
+)
 from restoration.degradations.resize import resize
-from restoration.errors import RestorationError
 from restoration.image import read
 from restoration.losses import TERMS
 from restoration.losses.stack import Stack
 from restoration.method import Batch
 
 SIDE = 192
-PATCHES = 4
+PATCHES = 16
+SPENT = 1.0  # seconds that a contender is timed for, where it needs fewer for the least number of repeats
+MOST = 300
 PHOTOGRAPHS = ("chelsea.png", "astronaut.png", "coffee.png", "china.jpg")
 Function = Callable[[Tensor, Tensor], Tensor]
 SHARING = ("perceptual", "style", "contextual")
@@ -40,22 +49,20 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    batch, rows, missing = patches(), {}, dict(LEFT_OUT)
-    for name in arguments.only or sorted(TERMS):
-        if name in LEFT_OUT:
-            continue
-        try:
-            rows[name] = compare(name, batch, arguments.repeats)
-        except (RestorationError, FileNotFoundError, ModuleNotFoundError) as error:
-            missing[name] = str(error).splitlines()[0]
-            continue
-        print(_line(name, rows[name]), flush=True)
+    batch, rows = patches(), {}
+    for label in arguments.only or [name for name in sorted({*TERMS, *DRAWN}) if name not in LEFT_OUT]:
+        with ExitStack() as drawn:
+            if label in DRAWN:
+                drawn.enter_context(drawn_trunks())
+                drawn.enter_context(drawn_dists())
+            rows[label] = compare(label, batch, arguments.repeats)
+        print(_line(label, rows[label]), flush=True)
     record = {
         "command": "python -m restoration.benchmarks.speed_losses",
         "what": f"value and gradient of {PATCHES} RGB patches of {SIDE}x{SIDE}; milliseconds per patch, medians",
         "environment": environment(),
         "rows": rows,
-        "left_out": missing,
+        "left_out": LEFT_OUT,
         "shared": sharing(batch, arguments.repeats),
     }
     print(json.dumps(record["shared"]))
@@ -66,7 +73,10 @@ def main() -> None:
 def patches(count: int = PATCHES) -> Batch:
     """Return patches of photographs, with what terms need beside the pair."""
     folder = Path(str(files("restoration"))) / "photos"
-    clean = torch.cat([read(folder / name).pixels[..., :SIDE, :SIDE] for name in PHOTOGRAPHS[:count]])
+    pixels = [read(folder / name).pixels for name in PHOTOGRAPHS]
+    corners = [(slice(SIDE), slice(SIDE)), (slice(-SIDE, None), slice(SIDE))]
+    corners += [(rows, slice(-SIDE, None)) for rows, _ in corners]
+    clean = torch.cat([image[..., rows, columns] for rows, columns in corners for image in pixels][:count])
     mask = torch.zeros(count, 1, SIDE, SIDE)
     mask[..., SIDE // 4 : SIDE // 2, SIDE // 4 : SIDE // 2] = 1
     return Batch(
@@ -78,26 +88,29 @@ def patches(count: int = PATCHES) -> Batch:
     )
 
 
-def compare(name: str, batch: Batch, repeats: int) -> dict[str, Any]:
+def compare(label: str, batch: Batch, repeats: int) -> dict[str, Any]:
     """Return seconds per patch of a term and of every peer that has it, and how many times as fast it is."""
+    name, keys = DRAWN.get(label, (label, {}))
     restored = (0.9 * batch.clean + 0.05).requires_grad_()
-    entry = Stack(made(name)).entries[-1]
+    entry = Stack(made(name, keys)).entries[-1]
     contenders = {"ours": lambda: _descend(restored, entry.term.of_restored(restored, batch).mean())}
-    for label, function in PEERS.get(name, {}).items():
+    for peer_name, function in PEERS.get(label, {}).items():
         measured = function()
-        contenders[label] = lambda f=measured: _descend(restored, f(restored, batch.clean).mean())
-    seconds = alternate(contenders, repeats)
-    middle = {label: 1000 * value / PATCHES for label, value in medians(seconds).items()}
-    ratio = {label: middle[label] / middle["ours"] for label in middle if label != "ours"}
-    return {"configuration": CONFIGURATIONS.get(name, {}), "milliseconds": middle, "ratio": ratio}
+        contenders[peer_name] = lambda f=measured: _descend(restored, f(restored, batch.clean).mean())
+    slowest = max(max(times) for times in alternate(contenders, 1).values())
+    seconds = alternate(contenders, max(repeats, min(MOST, int(SPENT / slowest))))
+    middle = {who: 1000 * value / PATCHES for who, value in medians(seconds).items()}
+    return {
+        "configuration": CONFIGURATIONS.get(name, {}) | keys,
+        "weights": "drawn" if label in DRAWN else "",
+        "milliseconds": middle,
+        "ratio": {who: middle[who] / middle["ours"] for who in middle if who != "ours"},
+    }
 
 
 def sharing(batch: Batch, repeats: int) -> dict[str, Any]:
     """Return what one pass shared by several terms of the same features saves."""
-    try:
-        entries = [entry for name in SHARING for entry in made(name)]
-    except (RestorationError, FileNotFoundError, ModuleNotFoundError) as error:
-        return {"left_out": str(error).splitlines()[0]}
+    entries = [entry for name in SHARING for entry in made(name)]
     together, apart = Stack(entries), [Stack([entry]) for entry in entries]
     restored = (0.9 * batch.clean + 0.05).requires_grad_()
 
@@ -160,22 +173,49 @@ def _gan() -> Function:
     return lambda restored, clean: objective(network(restored), True, is_disc=False)
 
 
+def _lpips(net: str) -> Callable[[], Function]:
+    def load() -> Function:
+        measure = lpips_package(net)
+        return lambda restored, clean: measure(restored, clean, normalize=True)
+
+    return load
+
+
+def _dists() -> Function:
+    return _clamped(piq_dists())
+
+
+def _basicsr_features(perceptual: float, style: float) -> Callable[[], Function]:
+    """BasicSR's perceptual or style loss; it answers with both, one of them None."""
+
+    def load() -> Function:
+        measure = basicsr_perceptual({VGG_LAYER: 1.0}, perceptual, style)
+        return lambda restored, clean: next(v for v in measure(restored, clean) if v is not None)
+
+    return load
+
+
 PEERS: dict[str, dict[str, Callable[[], Function]]] = {
     "adversarial": {"basicsr": _gan},
     "charbonnier": {
         "kornia": _kornia("charbonnier_loss"),
         "basicsr": _basicsr("CharbonnierLoss", eps=1e-6),
     },
+    "dists": {"piq": _dists},
     "fsim": {"piq": _piq("fsim")},
     "gmsd": {"piq": _piq("gmsd")},
     "haarpsi": {"piq": _piq("haarpsi")},
     "huber": {"torch": _torch("huber_loss")},
     "l1": {"torch": _torch("l1_loss"), "basicsr": _basicsr("L1Loss")},
     "l2": {"torch": _torch("mse_loss"), "basicsr": _basicsr("MSELoss")},
+    "lpips": {"lpips": _lpips("alex")},
+    "lpips of vgg": {"lpips": _lpips("vgg")},
     "mdsi": {"piq": _piq("mdsi")},
     "ms-ssim": {"piq": _piq("multi_scale_ssim")},
+    "perceptual on vgg19": {"basicsr": _basicsr_features(1.0, 0.0)},
     "psnr": {"piq": _piq("psnr"), "kornia": _kornia("psnr_loss", 1.0)},
     "ssim": {"piq": _piq("ssim", downsample=False), "kornia": _kornia("ssim_loss", 11)},
+    "style on vgg19": {"basicsr": _basicsr_features(0.0, 1.0)},
     "total-variation": {
         "piq": _alone(lambda: lambda x: peer("piq", "piq").total_variation(x.clamp(0, 1), norm_type="l1")),
         "kornia": _alone(lambda: peer("kornia.losses", "kornia").total_variation),

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from restoration.benchmarks.speed_losses import patches
-from restoration.benchmarks.term_samples import LEFT_OUT, made
+from restoration.benchmarks.term_samples import DRAWN, LEFT_OUT, made
 from restoration.config import keywords
 from restoration.errors import RestorationError
 from restoration.image import Picture, to_samples, write
@@ -35,7 +35,8 @@ Every name below is a `[[stack]]` entry, and, where it compares a pair of images
 takes `weight`, `start`, `stop`, `ramp`, `region`, `colour`, `balance` and `initial`: see `restoration show NAME`.
 
 Cost is value and gradient of one RGB patch of {side}×{side}, in milliseconds, from
-`benchmarks/results/speed_losses.json` ({hardware}). The pictures show a photograph's patch, and what becomes
+`benchmarks/results/speed_losses.json` ({hardware}); feature networks whose weights are not shipped were timed with
+drawn ones, which cost the same. The pictures show a photograph's patch, and what becomes
 of its blurred version and of noise when the term alone is lowered by {steps} steps of Adam, with any parts that it
 owns learning beside it: what a term asks for, and what it does not care about.
 
@@ -117,10 +118,10 @@ def _section(name: str, costs: dict[str, Any], docs: Path) -> str:
     facts += [f"metric {', '.join(part.as_metric)} ({part.better} is better)"] if part.as_metric else []
     keys = ", ".join(f"`{key}`" for key in keywords(part, {"name": name})) or "none"
     lines = [f"## {name}", "", inspect.cleandoc(part.__doc__), "", f"{'; '.join(facts)}. Keys: {keys}.", ""]
-    if name in costs["rows"]:
-        lines += [_cost(costs["rows"][name]), ""]
-    elif name in costs["left_out"]:
-        lines += [f"Not timed: {costs['left_out'][name]}.", ""]
+    labels = [name, *(label for label, (term, _) in DRAWN.items() if term == name and label != name)]
+    rows = [(label.removeprefix(name).strip(), costs["rows"].get(label)) for label in labels]
+    timed = [_cost(variant, row) for variant, row in rows if row]
+    lines += [f"Cost: {'; '.join(timed)}.", ""] if timed else []
     if (docs / "terms" / f"{name}.jpg").exists():
         lines += [f"![clean; from blur; from noise](terms/{name}.jpg)", ""]
     elif name in LEFT_OUT:
@@ -128,11 +129,11 @@ def _section(name: str, costs: dict[str, Any], docs: Path) -> str:
     return "\n".join(lines)
 
 
-def _cost(row: dict[str, Any]) -> str:
-    own = row["milliseconds"]["ours"]
-    others = [f"{n} {t:.1f} ms" for n, t in row["milliseconds"].items() if n != "ours"]
-    beside = f"; beside it {', '.join(others)}" if others else ""
-    return f"Cost: {own:.1f} ms{beside}."
+def _cost(variant: str, row: dict[str, Any]) -> str:
+    milliseconds = dict(row["milliseconds"])
+    own = f"{variant} {milliseconds.pop('ours'):.2f} ms".strip()
+    others = ", ".join(f"{name} {time:.2f} ms" for name, time in milliseconds.items())
+    return own + (f" (beside it {others})" if others else "")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Every term as it is timed and pictured: the keys that its defaults lack, and which terms are left out, and why."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from restoration.config import build
@@ -21,15 +22,27 @@ NARROW: dict[str, dict[str, Any]] = {
     "adversarial": {"discriminator": {"name": "unet-spectral", "width": 12}},
     "frequency-contrastive": {"width": 12},
 }
+VGG_LAYER = "conv5_4"
+VGG = {"features": "vgg19", "layers": [VGG_LAYER]}
+# rows whose networks have drawn weights: the term, and its keys
+DRAWN: dict[str, tuple[str, dict[str, Any]]] = {
+    "dists": ("dists", {}),
+    "lpips": ("lpips", {}),
+    "lpips of vgg": ("lpips", {"net": "vgg"}),
+    "perceptual on vgg19": ("perceptual", VGG),
+    "style on vgg19": ("style", VGG),
+}
 LEFT_OUT = {
     "rectified-flow": "trains the velocity of the method rectified-flow; it asks nothing of a restored image",
 }
 
 
-def made(name: str, narrow: bool = False) -> list[Entry]:
+def made(name: str, keys: Mapping[str, Any] | None = None, *, narrow: bool = False) -> list[Entry]:
     """Return the stack entries in which the term is shown: itself, and the one that it takes parts from, if any."""
     names = ["adversarial", name] if name == "feature-matching" else [name]
-    return [_entry(n, CONFIGURATIONS.get(n, {}) | (NARROW.get(n, {}) if narrow else {})) for n in names]
+    changed = {n: CONFIGURATIONS.get(n, {}) | (NARROW.get(n, {}) if narrow else {}) for n in names}
+    changed[name] |= keys or {}
+    return [_entry(n, own) for n, own in changed.items()]
 
 
 def _entry(name: str, keys: dict[str, Any]) -> Entry:

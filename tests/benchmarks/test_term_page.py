@@ -7,7 +7,7 @@ import torch
 
 from restoration.benchmarks.speed_losses import PEERS, patches
 from restoration.benchmarks.term_page import _start, page
-from restoration.benchmarks.term_samples import CONFIGURATIONS, LEFT_OUT
+from restoration.benchmarks.term_samples import CONFIGURATIONS, DRAWN, LEFT_OUT
 from restoration.losses import TERMS
 
 DOCS = Path(__file__).parent.parent.parent / "docs"
@@ -24,7 +24,8 @@ def test_every_term_has_a_section_and_every_picture_a_term():
 
 
 def test_samples_and_peers_are_of_terms():
-    assert {*CONFIGURATIONS, *LEFT_OUT, *PEERS} <= set(TERMS)
+    assert {*CONFIGURATIONS, *LEFT_OUT, *(term for term, _ in DRAWN.values())} <= set(TERMS)
+    assert set(PEERS) <= {*TERMS, *DRAWN}
 
 
 @pytest.mark.parametrize("start", ["blur", "noise"])

@@ -2,28 +2,17 @@
 
 import pytest
 import torch
-from torch import Tensor
 
+from restoration.benchmarks.untrained import lpips_package, piq_dists
 from restoration.losses import lpips as module
 from restoration.losses.lpips import Dists, Lpips, dists_distance, linear_heads, lpips_distance
 from restoration.losses.published import MissingPackageError, MissingWeightsError
 
 
 @pytest.mark.parametrize(("net", "size"), [("alex", (64, 80)), ("squeeze", (40, 33)), ("vgg", (32, 40))])
-def test_lpips_is_the_packages_given_the_same_trunk(untrained, monkeypatch, net, size):
-    package = pytest.importorskip("lpips")
-    from torchvision.models.vgg import cfgs, make_layers
-
-    # without the classifier, whose hundred million weights would be drawn for nothing
-    trunk = type("Classifier", (), {"features": make_layers(cfgs["D"])})
-    monkeypatch.setattr("lpips.pretrained_networks.tv.vgg16", lambda pretrained: trunk)
-    ours = Lpips(net)
-    peer = package.LPIPS(net=net, pnet_rand=True, verbose=False)
-    state = untrained(module.TRUNKS[net][0])
-    # the package cuts torchvision's trunk into slices and keeps the number of each layer
-    peer.net.load_state_dict(
-        {key: state[f"features.{key.split('.', 1)[1]}"] for key in peer.net.state_dict()}
-    )
+def test_lpips_is_the_packages_given_the_same_trunk(untrained, net, size):
+    pytest.importorskip("lpips")
+    ours, peer = Lpips(net), lpips_package(net)
     rng = torch.Generator().manual_seed(0)
     clean = torch.rand(2, 3, *size, generator=rng)
     restored = clean + 0.1 * torch.randn(clean.shape, generator=rng)
@@ -62,25 +51,13 @@ def test_positions_where_nothing_answers_have_a_finite_slope():
     assert bool(torch.autograd.grad(value.sum(), a)[0].isfinite().all())
 
 
-def piqs(state: dict[str, Tensor], trunk: dict[str, Tensor], monkeypatch) -> torch.nn.Module:
-    piq = pytest.importorskip("piq")
-    from torchvision.models.vgg import cfgs, make_layers
-
-    class Classifier:
-        features = make_layers(cfgs["D"])
-
-    Classifier.features.load_state_dict({k.removeprefix("features."): v for k, v in trunk.items()})
-    monkeypatch.setattr("piq.perceptual.vgg16", lambda **_: Classifier)
-    monkeypatch.setattr(torch.hub, "load_state_dict_from_url", lambda *_, **__: state)
-    return piq.DISTS(reduction="none")
-
-
 @pytest.mark.parametrize(("size", "shorter"), [((32, 47), 0), ((37, 33), 0), ((40, 52), 36)])
-def test_dists_is_piqs_given_the_same_weights(untrained, untrained_dists, monkeypatch, size, shorter):
+def test_dists_is_piqs_given_the_same_weights(untrained_dists, size, shorter):
     rng = torch.Generator().manual_seed(0)
     clean = torch.rand(2, 3, *size, generator=rng)
     restored = (clean + 0.1 * torch.randn(clean.shape, generator=rng)).clamp(0, 1)
-    peer = piqs(untrained_dists, untrained("vgg16"), monkeypatch)
+    pytest.importorskip("piq")
+    peer = piq_dists()
     x, y = restored, clean
     if shorter:  # piq reduces what is larger than 256 itself; here at a size that a test can afford
         x, y = module._reduced(restored, shorter), module._reduced(clean, shorter)
@@ -88,7 +65,7 @@ def test_dists_is_piqs_given_the_same_weights(untrained, untrained_dists, monkey
         torch.testing.assert_close(Dists(shorter)(restored, clean), peer(x, y), rtol=1e-5, atol=1e-5)
 
 
-def test_dists_reduces_as_piq_does_above_256(untrained, untrained_dists, monkeypatch):
+def test_dists_reduces_as_piq_does_above_256():
     image = torch.rand(1, 3, 300, 260, generator=torch.Generator().manual_seed(0))
     expected = torch.nn.functional.interpolate(
         image, scale_factor=256 / 260, recompute_scale_factor=False, mode="bilinear"

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from restoration.benchmarks.peers import basicsr
+from restoration.benchmarks.untrained import basicsr_perceptual
 from restoration.errors import RequestError
 from restoration.losses import contextual as module
 from restoration.losses.contextual import Contextual, contextual
@@ -124,23 +124,12 @@ def test_contextual_in_pieces_is_the_whole_and_so_is_its_slope(monkeypatch):
 
 
 @pytest.mark.parametrize("style", [False, True])
-def test_agrees_with_basicsr_given_the_same_weights(untrained, images, monkeypatch, style):
+def test_agrees_with_basicsr_given_the_same_weights(untrained, images, style):
+    layers = {"conv1_2": 0.1, "conv3_4": 1.0, "conv5_4": 2.0}
     try:
-        theirs = basicsr("losses.basic_loss")
+        peer = basicsr_perceptual(layers, perceptual=float(not style), style=float(style))
     except RequestError as error:
         pytest.skip(str(error))
-    from torchvision.models import vgg as torchvision_vgg
-    from torchvision.models.vgg import cfgs, make_layers
-
-    class Classifier:
-        features = make_layers(cfgs["E"])
-
-    Classifier.features.load_state_dict(
-        {key.removeprefix("features."): value for key, value in untrained("vgg19").items()}
-    )
-    monkeypatch.setattr(torchvision_vgg, "vgg19", lambda pretrained: Classifier)
-    layers = {"conv1_2": 0.1, "conv3_4": 1.0, "conv5_4": 2.0}
-    peer = theirs.PerceptualLoss(layers, perceptual_weight=float(not style), style_weight=float(style))
     if style:
         ours = Style("vgg19", tuple(layers), tuple(layers.values()))
     else:
