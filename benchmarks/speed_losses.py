@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from restoration.benchmarks.peers import basicsr, peer, run
-from restoration.benchmarks.term_samples import CONFIGURATIONS, DRAWN, LEFT_OUT, VGG_LAYER, made
+from restoration.benchmarks.term_samples import CONFIGURATIONS, DRAWN, VGG_LAYER, made
 from restoration.benchmarks.timing import alternate, environment, medians
 from restoration.benchmarks.untrained import (
     basicsr_perceptual,
@@ -50,7 +50,7 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     batch, rows = patches(), {}
-    for label in arguments.only or [name for name in sorted({*TERMS, *DRAWN}) if name not in LEFT_OUT]:
+    for label in arguments.only or sorted({*TERMS, *DRAWN}):
         with ExitStack() as drawn:
             if label in DRAWN:
                 drawn.enter_context(drawn_trunks())
@@ -62,7 +62,6 @@ def main() -> None:
         "what": f"value and gradient of {PATCHES} RGB patches of {SIDE}x{SIDE}; milliseconds per patch, medians",
         "environment": environment(),
         "rows": rows,
-        "left_out": LEFT_OUT,
         "shared": sharing(batch, arguments.repeats),
     }
     print(json.dumps(record["shared"]))
@@ -129,15 +128,10 @@ def _descend(restored: Tensor, value: Tensor) -> None:
     torch.autograd.grad(value, restored)
 
 
-def _clamped(function: Function) -> Function:
-    """Let a library that asserts the range [0, 1] see values in it only."""
-    return lambda restored, clean: function(restored.clamp(0, 1), clean)
-
-
 def _piq(name: str, **keywords: object) -> Callable[[], Function]:
     def load() -> Function:
         function = getattr(peer("piq", "piq"), name)
-        return _clamped(lambda restored, clean: function(restored, clean, **keywords))
+        return lambda restored, clean: function(restored, clean, **keywords)
 
     return load
 
@@ -181,10 +175,6 @@ def _lpips(net: str) -> Callable[[], Function]:
     return load
 
 
-def _dists() -> Function:
-    return _clamped(piq_dists())
-
-
 def _basicsr_features(perceptual: float, style: float) -> Callable[[], Function]:
     """BasicSR's perceptual or style loss; it answers with both, one of them None."""
 
@@ -201,7 +191,7 @@ PEERS: dict[str, dict[str, Callable[[], Function]]] = {
         "kornia": _kornia("charbonnier_loss"),
         "basicsr": _basicsr("CharbonnierLoss", eps=1e-6),
     },
-    "dists": {"piq": _dists},
+    "dists": {"piq": piq_dists},
     "fsim": {"piq": _piq("fsim")},
     "gmsd": {"piq": _piq("gmsd")},
     "haarpsi": {"piq": _piq("haarpsi")},
@@ -217,11 +207,12 @@ PEERS: dict[str, dict[str, Callable[[], Function]]] = {
     "ssim": {"piq": _piq("ssim", downsample=False), "kornia": _kornia("ssim_loss", 11)},
     "style on vgg19": {"basicsr": _basicsr_features(0.0, 1.0)},
     "total-variation": {
-        "piq": _alone(lambda: lambda x: peer("piq", "piq").total_variation(x.clamp(0, 1), norm_type="l1")),
+        "piq": _alone(lambda: lambda x: peer("piq", "piq").total_variation(x, norm_type="l1")),
         "kornia": _alone(lambda: peer("kornia.losses", "kornia").total_variation),
         "basicsr": _alone(_basicsr("WeightedTVLoss")),
     },
     "vif": {"piq": _piq("vif_p")},
+    "zhao-mix": {"kornia": lambda: peer("kornia.losses", "kornia").MS_SSIMLoss()},
 }
 
 

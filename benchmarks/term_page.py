@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from restoration.benchmarks.speed_losses import patches
-from restoration.benchmarks.term_samples import DRAWN, LEFT_OUT, made
+from restoration.benchmarks.term_samples import CONFIGURATIONS, DRAWN, NARROW, UNPICTURED, made
 from restoration.config import keywords
 from restoration.errors import RestorationError
 from restoration.image import Picture, to_samples, write
@@ -114,19 +114,37 @@ def _start(batch: Batch, start: str) -> Tensor:
 def _section(name: str, costs: dict[str, Any], docs: Path) -> str:
     part = TERMS[name]
     kind = "pair loss" if name in LOSSES else "term"
-    facts = [f"{kind}; compares {part.compares}", f"smallest image {part.minimum_size}"]
+    smallest = f"that of {part.sized_by}" if getattr(part, "sized_by", "") else part.minimum_size
+    facts = [f"{kind}; compares {part.compares}", f"range {part.value_range}", f"smallest image {smallest}"]
     facts += [f"metric {', '.join(part.as_metric)} ({part.better} is better)"] if part.as_metric else []
     keys = ", ".join(f"`{key}`" for key in keywords(part, {"name": name})) or "none"
     lines = [f"## {name}", "", inspect.cleandoc(part.__doc__), "", f"{'; '.join(facts)}. Keys: {keys}.", ""]
     labels = [name, *(label for label, (term, _) in DRAWN.items() if term == name and label != name)]
     rows = [(label.removeprefix(name).strip(), costs["rows"].get(label)) for label in labels]
     timed = [_cost(variant, row) for variant, row in rows if row]
-    lines += [f"Cost: {'; '.join(timed)}.", ""] if timed else []
+    lines += [f"Cost{_with(CONFIGURATIONS.get(name, {}))}: {'; '.join(timed)}.", ""] if timed else []
     if (docs / "terms" / f"{name}.jpg").exists():
-        lines += [f"![clean; from blur; from noise](terms/{name}.jpg)", ""]
-    elif name in LEFT_OUT:
-        lines += [f"No picture: it {LEFT_OUT[name].split('; it ')[-1]}.", ""]
+        seen = _with(CONFIGURATIONS.get(name, {}) | NARROW.get(name, {}))
+        lines += [
+            f"![clean; from blur; from noise](terms/{name}.jpg)",
+            *([f"*Pictured{seen}.*"] if seen else []),
+            "",
+        ]
+    else:
+        lines += [f"No picture: {UNPICTURED[name]}.", ""]
     return "\n".join(lines)
+
+
+def _with(keys: dict[str, Any]) -> str:
+    """Return with which keys beside the defaults a term was seen; nothing for none."""
+    return f" with `{_inline(keys)}`" if keys else ""
+
+
+def _inline(keys: dict[str, Any]) -> str:
+    return ", ".join(
+        f"{key} = {{ {_inline(value)} }}" if isinstance(value, dict) else f"{key} = {json.dumps(value)}"
+        for key, value in keys.items()
+    )
 
 
 def _cost(variant: str, row: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""Every term as it is timed and pictured: the keys that its defaults lack, and which terms are left out, and why."""
+"""Every term as it is timed and pictured: the keys that its defaults lack, and which have no picture, and why."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -32,8 +32,11 @@ DRAWN: dict[str, tuple[str, dict[str, Any]]] = {
     "perceptual on vgg19": ("perceptual", VGG),
     "style on vgg19": ("style", VGG),
 }
-LEFT_OUT = {
-    "rectified-flow": "trains the velocity of the method rectified-flow; it asks nothing of a restored image",
+# why a term has no picture
+UNPICTURED = {
+    "dists": "its published weights are not shipped, and drawn ones ask for nothing",
+    "flicker": "it compares the frames of a clip",
+    "lpips": "its published weights are not shipped, and drawn ones ask for nothing",
 }
 
 

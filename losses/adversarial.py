@@ -65,6 +65,9 @@ class Adversarial(Term):
     section 4.1). Norms are over all of an image; D is the mean over its logits.
     """
 
+    value_range = "from 0; any number under hinge and wasserstein-gp"
+    sized_by = "its discriminator"
+
     def __init__(
         self,
         discriminator: Discriminator,
@@ -76,7 +79,7 @@ class Adversarial(Term):
         r1_every: int = 16,
     ) -> None:
         self.discriminator, self.rules = discriminator, RULES[objective]
-        self.minimum_size = discriminator.minimum_size
+        self.minimum_size, self.multiple = discriminator.minimum_size, discriminator.multiple
         self.penalty = penalty if objective == "wasserstein-gp" else 0.0
         self.r1, self.r1_every = r1, r1_every
         if min(penalty, r1) < 0 or r1_every < 1:
@@ -146,13 +149,15 @@ class FeatureMatching(Partless):
     trains it; nothing here does. Values depend on the batch where the discriminator normalises over it.
     """
 
+    sized_by = "its discriminator"
+
     def __init__(self, of: str = "adversarial") -> None:
         self.of = of
 
     def connect(self, terms: Mapping[str, Term]) -> None:
         """Take the discriminator of the entry ``of``."""
         self.discriminator = discriminator_of(terms, self.of)
-        self.minimum_size = self.discriminator.minimum_size
+        self.minimum_size, self.multiple = self.discriminator.minimum_size, self.discriminator.multiple
 
     def of_restored(self, restored: Tensor, batch: Pair) -> Tensor:
         """Return the mean difference of the features of each image: (N,)."""

@@ -169,13 +169,69 @@ def _weights(name: str) -> State:
     return torch.load(require(name), map_location="cpu", weights_only=True)
 
 
+def _published_alexnet() -> Backbone:
+    """AlexNet trained on ImageNet (Krizhevsky, 2014, one column).
+
+    Layers conv1 to conv5, relu1 to relu5, pool1, pool2, pool5. Weights: `restoration weights fetch alexnet`, 233 MB.
+    """
+    return alexnet(_weights("alexnet"))
+
+
+def _published_dinov2() -> Backbone:
+    """DINOv2 ViT-S/14, trained without labels (Oquab et al., 2024).
+
+    Layers tokens, cls, patches. Weights: `restoration weights fetch dinov2`, 88 MB; timm of the extra `features`.
+    """
+    return dinov2(_weights("dinov2"))
+
+
+def _shipped_efficientnet() -> Backbone:
+    """EfficientNet-Lite0 trained on ImageNet (Tan & Le, 2019; Liu, 2020).
+
+    Layers stem, block0 to block15, head. The extra `features` brings the weights.
+    """
+    return efficientnet_lite0(shipped_state())
+
+
+def _published_squeezenet() -> Backbone:
+    """SqueezeNet 1.1 trained on ImageNet (Iandola et al., 2016).
+
+    Layers conv1, relu1, fire2 to fire9, pool1, pool3, pool5. Weights: `restoration weights fetch squeezenet`, 5 MB.
+    """
+    return squeezenet(_weights("squeezenet"))
+
+
+def _published_vgg16() -> Backbone:
+    """VGG16 trained on ImageNet (Simonyan & Zisserman, 2015).
+
+    Layers conv1_1 to conv5_3, relu1_1 to relu5_3, pool1 to pool5. Weights: `restoration weights fetch vgg16`, 528 MB.
+    """
+    return vgg("vgg16", _weights("vgg16"))
+
+
+def _published_vgg16_l2pool() -> Backbone:
+    """VGG16 with the pooling of DISTS (Ding et al., 2020, eq. 2).
+
+    Layers and weights are those of vgg16.
+    """
+    return vgg16_l2pool(_weights("vgg16"))
+
+
+def _published_vgg19() -> Backbone:
+    """VGG19 trained on ImageNet (Simonyan & Zisserman, 2015).
+
+    Layers conv1_1 to conv5_4, relu1_1 to relu5_4, pool1 to pool5. Weights: `restoration weights fetch vgg19`, 548 MB.
+    """
+    return vgg("vgg19", _weights("vgg19"))
+
+
 BACKBONES: dict[str, Callable[[], Backbone]] = {
-    "alexnet": lambda: alexnet(_weights("alexnet")),
-    "dinov2": lambda: dinov2(_weights("dinov2")),
-    "efficientnet-lite0": lambda: efficientnet_lite0(shipped_state()),
+    "alexnet": _published_alexnet,
+    "dinov2": _published_dinov2,
+    "efficientnet-lite0": _shipped_efficientnet,
     "inn": shipped_inn,
-    "squeezenet": lambda: squeezenet(_weights("squeezenet")),
-    "vgg16": lambda: vgg("vgg16", _weights("vgg16")),
-    "vgg16-l2pool": lambda: vgg16_l2pool(_weights("vgg16")),
-    "vgg19": lambda: vgg("vgg19", _weights("vgg19")),
+    "squeezenet": _published_squeezenet,
+    "vgg16": _published_vgg16,
+    "vgg16-l2pool": _published_vgg16_l2pool,
+    "vgg19": _published_vgg19,
 }

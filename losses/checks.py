@@ -16,6 +16,12 @@ def not_negative(name: str, value: float) -> None:
         raise ValueError(f"{name} = {value:g}; expected at least 0")
 
 
+def from_one(name: str, value: int) -> None:
+    """Refuse what is not a whole number from 1."""
+    if value < 1:
+        raise ValueError(f"{name} = {value}; expected a whole number from 1")
+
+
 def one_of(name: str, value: str, choices: Collection[str]) -> None:
     """Refuse a word that is not among the choices."""
     if value not in choices:

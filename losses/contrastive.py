@@ -44,7 +44,9 @@ class FrequencyContrastive(Term):
     gradient, so that the term has the same value and asks nothing of the restorer.
     """
 
+    value_range = "that of its objective"
     minimum_size = 32
+    multiple = 2
 
     def __init__(
         self,
@@ -121,7 +123,9 @@ class Contrastive(Term):
     ``statistics`` are those of `FrequencyContrastive`, for discriminators.
     """
 
-    minimum_size = 3  # or what the embedding needs
+    value_range = "that of its objective"
+    minimum_size = 3
+    sized_by = "its embedding"
     comparison: Comparison | None = None  # known once the embedding is
 
     def __init__(
@@ -174,7 +178,8 @@ class Contrastive(Term):
         return self.comparison.of_heads(embed, restored, self.recipe(batch), batch.keys)
 
     def _embed_by(self, embedding: Embedding) -> None:
-        self.embedding, self.minimum_size = embedding, max(embedding.minimum_size, self.recipe.minimum_size)
+        self.embedding, self.multiple = embedding, getattr(embedding.network, "multiple", 1)
+        self.minimum_size = max(embedding.minimum_size, self.recipe.minimum_size)
         self.comparison = Comparison(self.objective, self.pool, embedding.channels(), self.others)
 
 

@@ -24,9 +24,11 @@ class DistributionJs(Loss):
     P and Q are ``softmax(e/τ)`` over the channels of the features e of the clean and the restored image, τ =
     ``temperature``. ``positions`` = "pooled" compares the means of e over the positions, one pair of distributions
     per image; "each" compares those of every position and averages. The clean image gets no gradient. ``layer`` = ""
-    is the last usual one, of DINOv2 its patch tokens; its class token is "cls".
+    is the last usual one, of DINOv2 its patch tokens; its class token is "cls". From Python ``features`` may also be a
+    `Backbone` of one's own; `jensen_shannon` takes embeddings themselves.
     """
 
+    value_range: ClassVar[str] = "0 to ln 2"
     compares: ClassVar[Compares] = "pair"
     minimum_size: ClassVar[int] = 14
 
@@ -118,6 +120,7 @@ class MomentMatching(Loss):
     the positions of its ``layer`` ("" is the last usual one). Moving samples about changes nothing if all are seen.
     """
 
+    value_range: ClassVar[str] = "from 0; the unbiased MMD may fall below"
     compares: ClassVar[Compares] = "set"
     minimum_size: ClassVar[int] = 2
 

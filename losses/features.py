@@ -64,7 +64,7 @@ class Backbone(nn.Module):
         layers = tuple(layers) or self.usual
         for layer in layers:
             if layer not in self.names:
-                hint = nearest(layer, self.names) or f"; it has {', '.join(self.names)}"
+                hint = nearest(str(layer), self.names) or f"; it has {', '.join(self.names)}"
                 raise ValueError(f"{self.name}: unknown layer '{layer}'{hint}")
         self.kept.update(layers)
         return layers
@@ -141,8 +141,13 @@ def shared_passes() -> Iterator[None]:
 
 
 @lru_cache(maxsize=8)
-def backbone(name: str) -> Backbone:
-    """Return the one frozen backbone of that name; weights that are missing are refused with what to do."""
+def backbone(name: str | Backbone) -> Backbone:
+    """Return the one frozen backbone of that name; weights that are missing are refused with what to do.
+
+    A `Backbone` of one's own is returned as it is: from Python every term's ``features`` may be one.
+    """
+    if isinstance(name, Backbone):
+        return name
     from restoration.losses.backbones import BACKBONES  # late: the table's constructors read weights files
 
     if name not in BACKBONES:

@@ -82,6 +82,7 @@ class Wavelet(Loss):
     """
 
     minimum_size: ClassVar = 5
+    multiple: ClassVar = 8
 
     levels: int = 3
     weights: tuple[float, float, float, float] = (1.0, 1.0, 1.0, 1.0)
@@ -95,6 +96,7 @@ class Wavelet(Loss):
             not_negative(f"weights: {band}", weight)
         if not any(self.weights):
             raise ValueError(f"weights = {list(self.weights)}; expected one of them above 0")
+        object.__setattr__(self, "multiple", 2**self.levels)  # of these levels, not of the default ones
 
     def __call__(self, restored: Tensor, clean: Tensor) -> Tensor:
         """Return the loss of each image: (N,)."""

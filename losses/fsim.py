@@ -27,6 +27,7 @@ class Fsim(Loss):
     congruency. 0 at equality, at most 1. Larger images are shrunk to about 256 pixels.
     """
 
+    value_range: ClassVar[str] = "0 to 1"
     minimum_size: ClassVar = 16
     better: ClassVar = "higher"
     as_metric: ClassVar = ("fsim",)

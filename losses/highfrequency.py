@@ -24,7 +24,8 @@ class HighFrequencyInn(Loss):
     ``h_l`` are the detail channels after coupling l of a network that photographs trained without labels (``inn``: the
     restorer inn-small). Sami et al. weigh the term 0.2, on latents. Their network is unpublished; this one is that of
     Xiao et al. (2020). Its details are in deviations of what the coarse image leaves open, so an error counts most
-    where an image is smooth.
+    where an image is smooth, and values are large: noise of deviation 0.05 on a photograph makes about 10 where its
+    mean square is 0.0025. Beside an L1 of images in [0, 1] a weight of about 1e-3 is as strong.
 
     Controls, to be named as such: ``random-inn`` is the same network with He-normal kernels drawn from ``seed``,
     ``haar`` the Haar bands, ``identity`` the images, that is their mean squared error.
@@ -36,6 +37,7 @@ class HighFrequencyInn(Loss):
     """
 
     minimum_size: ClassVar = 2
+    multiple: ClassVar = 2
 
     features: Features = "inn"
     couplings: tuple[int, ...] = ()
@@ -47,6 +49,8 @@ class HighFrequencyInn(Loss):
     def __post_init__(self) -> None:
         if self.seed < 0:
             raise ValueError(f"seed = {self.seed}; expected a whole number from 0")
+        if self.features == "identity":
+            object.__setattr__(self, "multiple", 1)
         if self.features in ("haar", "identity"):
             self._check_control()
             return

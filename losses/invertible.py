@@ -155,7 +155,10 @@ def as_features(network: Invertible, name: str) -> Backbone:
 
 
 def shipped_inn() -> Backbone:
-    """Return the network with the weights of the shipped restorer inn-small, frozen."""
+    """The invertible network of the shipped restorer inn-small (after Xiao et al., 2020).
+
+    Layers haar, coupling1 and so on, details. The package brings the weights.
+    """
     from safetensors import safe_open
 
     source = files("restoration") / "shipped" / f"{SHIPPED}.safetensors"

@@ -4,6 +4,7 @@ import math
 from abc import ABC, abstractmethod
 from typing import ClassVar, Literal
 
+import torch
 from torch import Tensor
 
 # a pair of images; the restored image alone; two sets of images; more of the batch than the pair
@@ -13,13 +14,17 @@ Compares = Literal["pair", "restored", "set", "batch"]
 class Loss(ABC):
     """``loss(restored, clean) -> (N,)``, lower is better; NCHW in [0, 1], values outside are legal.
 
-    The class says what it ``compares``, the ``minimum_size`` in pixels of the shorter side at its defaults, which
-    direction of its metric is ``better``, and under which names the benchmark measures it (``as_metric``; none for
-    what only makes sense as a loss). ``metric`` turns a loss value into the benchmark's.
+    The class says what it ``compares``, the ``minimum_size`` in pixels of the shorter side at its defaults, of what
+    ``multiple`` the sides of training crops are (others are continued by mirroring, which crops can avoid), in what
+    ``value_range`` a loss lies, in words, which direction of its metric is ``better``, and under which names the
+    benchmark measures it (``as_metric``; none for what only makes sense as a loss). ``metric`` turns a loss value into
+    the benchmark's.
     """
 
     compares: ClassVar[Compares] = "pair"
     minimum_size: ClassVar[int] = 1
+    multiple: ClassVar[int] = 1
+    value_range: ClassVar[str] = "from 0"
     better: ClassVar[Literal["lower", "higher"]] = "lower"
     as_metric: ClassVar[tuple[str, ...]] = ()
 
@@ -57,7 +62,8 @@ class Pointwise(Loss):
 def per_image(values: Tensor) -> Tensor:
     """Return the mean over everything but the batch: (N,)."""
     # the division comes after the sum: the gradient of a mean would be written out at full size
-    return values.flatten(1).sum(1) / math.prod(values.shape[1:])
+    number = torch.promote_types(values.dtype, torch.float32)  # sums of half-precision values overflow theirs
+    return (values.flatten(1).sum(1, dtype=number) / math.prod(values.shape[1:])).to(values.dtype)
 
 
 def same_shape(restored: Tensor, clean: Tensor) -> Tensor:

@@ -85,6 +85,8 @@ class Dists(Loss):
     authors' script and piq do; 0 leaves all as they are. No gradient goes to the clean image.
     """
 
+    value_range: ClassVar[str] = "0 to 1"
+
     shorter: int = 0
 
     minimum_size: ClassVar[int] = 16

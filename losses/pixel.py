@@ -46,6 +46,8 @@ class L2(Pointwise):
 class Charbonnier(Pointwise):
     """``mean √((restored − clean)² + ε²)``, ε = 1e-3 (Lai et al., 2017, eq. 4); its minimum is ε, not 0."""
 
+    value_range: ClassVar[str] = "from ε"
+
     epsilon: float = 1e-3
     data_range: float = 1.0
 
@@ -80,6 +82,7 @@ class Huber(Pointwise):
 class Psnr(Pointwise):
     """−PSNR in dB, ``10 log₁₀ mean (restored − clean)²`` with the mean floored at 1e-10; peak 1."""
 
+    value_range: ClassVar[str] = "from −100"
     better: ClassVar = "higher"
     as_metric: ClassVar = ("psnr-y", "psnr-rgb")
 

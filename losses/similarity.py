@@ -53,6 +53,7 @@ class Haarpsi(Loss):
     size (luma alone of grey images); c = 30, α = 4.2. 0 at equality, at most 1.
     """
 
+    value_range: ClassVar[str] = "0 to 1"
     minimum_size: ClassVar = 16
     better: ClassVar = "higher"
     as_metric: ClassVar = ("haarpsi",)
@@ -108,6 +109,7 @@ class Vif(Loss):
     the clean one. It is no loss to train with alone.
     """
 
+    value_range: ClassVar[str] = "to 1; below 0 where the restored image has more contrast"
     minimum_size: ClassVar = 41
     better: ClassVar = "higher"
     as_metric: ClassVar = ("vif",)

@@ -26,9 +26,14 @@ Small = Literal["error", "fewer-scales"]
 
 @dataclass(frozen=True)
 class Ssim(Loss):
-    """``1 − SSIM`` (Wang et al., 2004); see ``ssim``."""
+    """``1 − mean (2μₓμᵧ + C₁)(2σₓᵧ + C₂) / ((μₓ² + μᵧ² + C₁)(σₓ² + σᵧ² + C₂))`` (Wang et al., 2004, eq. 13).
+
+    Means, variances and covariance are those within a Gaussian ``window`` of deviation ``sigma`` around every pixel
+    that has one inside the image; Cᵢ = kᵢ², as images are in [0, 1]; the mean is over pixels and channels.
+    """
 
     minimum_size: ClassVar = 11
+    value_range: ClassVar = "0 to 2"
     better: ClassVar = "higher"
     as_metric: ClassVar = ("ssim-y", "ssim-rgb")
 
@@ -51,9 +56,18 @@ class Ssim(Loss):
 
 @dataclass(frozen=True)
 class MsSsim(Loss):
-    """``1 − MS-SSIM`` (Wang et al., 2003; Snell et al., 2017); see ``ms_ssim``."""
+    """``1 − SSIM₅^w₅ · Π cs_j^w_j`` over the scales j = 1 to 5, each half of the last (Wang et al., 2003, eq. 7).
+
+    cs is the second factor of SSIM, (2σₓᵧ + C₂)/(σₓ² + σᵧ² + C₂). ``weights`` = "wang2003" are 0.0448, 0.2856,
+    0.3001, 0.2363, 0.1333; "ones" takes the plain product (Snell et al., 2017). Five scales of an 11-pixel window need
+    161 pixels a side. ``small`` = "error" refuses smaller images; "fewer-scales" takes as many scales as hold a
+    window, the weights of 2003 then rescaled to their sum. A channel whose similarity at a scale is below 0 counts as
+    0 there and has no gradient: where training begins far from the clean image, let the term ``start`` after some
+    steps of another.
+    """
 
     minimum_size: ClassVar = 161
+    value_range: ClassVar = "0 to 1"
     better: ClassVar = "higher"
     as_metric: ClassVar = ("ms-ssim",)
 
@@ -114,7 +128,7 @@ def ms_ssim(
     ``SSIM_M^w_M · Π cs_j^w_j`` (Wang, Simoncelli & Bovik, 2003, eq. 7) over M = 5 scales, each the 2×2 means of the
     last; when either side is odd, the first row and column are repeated before, as in piq. ``weights`` are those of
     2003, or "ones", whose plain product is not normalised (Snell et al., 2017). A scale's similarity below 0, which
-    has no real power, is taken as 0, with no gradient.
+    has no real power in general, is taken as 0 under either, with no gradient.
 
     Images that are too small for five scales are an error, or get "fewer-scales": the most of which the coarsest still
     holds a window, ``(window − 1) · 2^(M−1) + 1`` pixels a side at the finest. The leading weights of 2003 are then
@@ -130,7 +144,8 @@ def ms_ssim(
     elif side < _smallest(scales, window):
         article, size = "an" if window == 11 else "a", f"{clean.shape[-2]}x{clean.shape[-1]}"
         need = (
-            f"five scales of {article} {window}-pixel window need {_smallest(scales, window)} pixels a side"
+            f"five scales of {article} {window}-pixel window need {_smallest(scales, window)} pixels a side, "
+            'or small = "fewer-scales"'
         )
         raise ValueError(f"ms-ssim: images are {size}; {need}")
     restored, clean = in_full(restored, clean)

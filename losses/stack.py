@@ -57,13 +57,11 @@ class Stack:
         """Return the entries that act at ``step``."""
         return [entry for entry in self.entries if entry.options.acts(step)]
 
-    def of_restored(
-        self, restored: Tensor, batch: Pair, last: Tensor | None = None
-    ) -> tuple[Tensor, dict[str, Tensor]]:
+    def of_restored(self, restored: Tensor, batch: Pair) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the weighted sum over terms, and for the log each term's own unweighted mean.
 
         Every hundredth step the log also holds ``NAME.slope``, the norm of the gradient of the weighted term with
-        respect to the restored images. ``last`` is the weight of the restorer's last layer, for balanced terms.
+        respect to the restored images. Balanced terms keep their weight where nothing that learns made the images.
         """
         acting = self.acting(batch.step)
         if not acting:
@@ -73,7 +71,7 @@ class Stack:
             values = {e.name: e.term.of_restored(image, batch).mean() for e in acting}
         weights = {e.name: e.options.weight_at(batch.step) for e in acting}
         logs = {name: value.detach() for name, value in values.items()}
-        if last is not None:
+        if any(e.options.balance for e in acting) and (last := last_kernel(restored)) is not None:
             factor = _balance(acting, values, weights, last)
             for name in factor:
                 values[name] = values[name] * factor[name]
@@ -90,9 +88,20 @@ class Stack:
                 yield entry.name, _of_own_parts(entry.term, restored.detach().float(), batch)
 
 
-def last_weight(network: nn.Module) -> Tensor:
-    """Return the kernel that is registered last: the layer that makes the image, in networks written in order."""
-    return [p for p in network.parameters() if p.ndim >= 2][-1]
+def last_kernel(image: Tensor) -> Tensor | None:
+    """Return the learning kernel used the fewest steps before the image in its graph: that of the last layer.
+
+    Of several equally near ones it is the last; None where no kernel that learns made the image.
+    """
+    level, seen = [image.grad_fn] if image.grad_fn else [], set()
+    while level:
+        kernels = [node.variable for node in level if hasattr(node, "variable") and node.variable.ndim >= 2]
+        if kernels:
+            return kernels[-1]
+        seen.update(level)
+        following = (before for node in level for before, _ in node.next_functions)
+        level = [node for node in dict.fromkeys(following) if node is not None and node not in seen]
+    return None
 
 
 def _of_own_parts(term: Term, restored: Tensor, batch: Pair) -> Tensor:

@@ -67,6 +67,11 @@ class Flicker(Partless):
             raise ValueError(f"frames = {self.frames}; expected at least 2, flicker is between frames")
         one_of("motion", self.motion, ("flow", "still"))
 
+    @property
+    def clip(self) -> int:
+        """Return how many consecutive samples are one clip."""
+        return self.frames
+
     def of_restored(self, restored: Tensor, batch: Pair) -> Tensor:
         """Return the flicker of the clip that each image belongs to: (N,)."""
         one_key_each(batch.keys, len(restored), "flicker")

@@ -31,14 +31,20 @@ class Term(ABC):
     """One entry of a stack; it may own parts that learn. The class variables mean what they mean for a `Loss`.
 
     A part is called as a module wherever its own parameters learn: that is where gradients are averaged over ranks.
-    ``method`` names the one training method that can evaluate the term; any can where it is empty.
+    ``method`` names the one training method that can evaluate the term; any can where it is empty. ``clip`` is how many
+    consecutive samples must be the frames of one clip; 1 takes photographs. ``sized_by`` says whose minimum size an
+    instance takes, where the class has none.
     """
 
     compares: ClassVar[Compares] = "batch"
     minimum_size: ClassVar[int] = 1
+    multiple: ClassVar[int] = 1
+    value_range: ClassVar[str] = "from 0"
+    sized_by: ClassVar[str] = ""
     better: ClassVar[Literal["lower", "higher"]] = "lower"
     as_metric: ClassVar[tuple[str, ...]] = ()
     method: ClassVar[str] = ""
+    clip: int = 1
 
     def connect(self, terms: Mapping[str, "Term"]) -> None:
         """Take what this term needs of its neighbours, by entry name; nothing by default.
@@ -80,7 +86,8 @@ class Options:
     ``start``, ``stop`` and ``ramp`` are steps: the term acts from ``start`` up to but not including ``stop`` (0: to the
     end), and its weight rises linearly over the first ``ramp`` of them. ``region`` needs masks: in a hole, outside it,
     or within 4 pixels of its edge; losses per pixel are averaged over the region, others see the clean image outside.
-    ``colour`` = "luma" shows the term BT.601 luma only. ``balance`` multiplies the weight by the ratio of the gradient
+    ``colour`` = "luma" shows the term BT.601 luma only. Both are for losses of a pair; other terms see whole images in
+    RGB. ``balance`` multiplies the weight by the ratio of the gradient
     norms of all unbalanced terms and of this one at the restorer's last layer (Esser et al., 2021, eq. 7).
     ``initial`` names the NAME.safetensors of an earlier run, from which the term's own parts start.
     """
@@ -120,6 +127,11 @@ class PairTerm(Partless):
     loss: Loss
     region: str = "all"
     colour: str = "rgb"
+
+    @property
+    def multiple(self) -> int:
+        """Return what the sides of training crops are a multiple of, as the loss says."""
+        return self.loss.multiple
 
     def of_restored(self, restored: Tensor, batch: Pair) -> Tensor:
         """Return the loss of each image, in the colour space and region that were asked for: (N,)."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -79,6 +80,8 @@ class Photographs:
 @dataclass(frozen=True)
 class Pairs:
     """Random crops of photographs and their degraded versions; sizes are pixels."""
+
+    clip: ClassVar[int] = 1  # consecutive samples are no frames of one clip
 
     photographs: Photographs
     degradation: Degradation

@@ -161,8 +161,15 @@ def _facts(term: Any) -> list[str]:  # noqa: ANN401
     metric = f"{', '.join(term.as_metric)}; {term.better} is better" if term.as_metric else "none"
     keys = [f"  {key}{_default(p)}" for key, p in keywords(Options, {}).items()]
     size = "any size" if term.minimum_size == 1 else f"{term.minimum_size} pixels a side at its defaults"
+    size = f"that of {term.sized_by}" if getattr(term, "sized_by", "") else size
     return [
-        *("", f"compares: {what}", f"smallest image: {size}", f"as a metric: {metric}"),
+        *(
+            "",
+            f"compares: {what}",
+            f"range: {term.value_range}",
+            f"smallest image: {size}",
+            f"as a metric: {metric}",
+        ),
         *("", "and as every entry of a stack:", *keys),
     ]
 

@@ -14,6 +14,7 @@ from restoration.data import Pairs, Photographs, training_images
 from restoration.errors import ConfigError
 from restoration.experiment import FREE, Experiment
 from restoration.files import atomic
+from restoration.losses.stack import Entry
 from restoration.method import Method
 from restoration.parts import build_degradation, build_method, build_optimizers, build_stack
 from restoration.progress import Progress
@@ -244,25 +245,49 @@ def _check_ranks(experiment: Experiment) -> None:
 
 
 def _check_stack(experiment: Experiment, data: Pairs) -> None:
-    """Let every term see two pairs of the data: what it cannot measure is refused before the run."""
-    batch = data.of_keys([(data.seed, 0), (data.seed, 1)])
+    """Let every term and what it trains see one micro-batch: what they cannot measure is refused before the run."""
+    schedule, crop = experiment.schedule, experiment.data.crop
+    share = schedule.batch // distributed.world() // schedule.micro_batches
+    batch = data.of_keys([(data.seed, sample) for sample in range(share)])
     for i, entry in enumerate(build_stack(experiment).entries):
         try:
+            _check_even(experiment, entry)
+            if entry.term.clip not in (1, data.clip):
+                raise ValueError(
+                    f"'{entry.name}' compares frames of clips; data.images are photographs, not clips of "
+                    f"{entry.term.clip} frames"
+                )
             with torch.no_grad():
                 entry.term.of_restored(batch.clean.clone(), batch)
-        except ValueError as error:
-            raise ConfigError(f"stack.{i}: {error}; data.crop = {experiment.data.crop}") from None
+            if entry.term.groups():
+                entry.term.of_own_parts(batch.clean.clone(), batch)
+        except (ValueError, RuntimeError) as error:
+            about_size = f"; data.crop = {crop}" if f"{crop}x{crop}" in str(error) else ""
+            raise ConfigError(f"stack.{i}: {error}{about_size}") from None
+
+
+def _check_even(experiment: Experiment, entry: Entry) -> None:
+    """Refuse crops that a term would have to continue by mirroring in every step."""
+    crop, multiple = experiment.data.crop, entry.term.multiple
+    if crop % multiple:
+        raise ValueError(
+            f"'{entry.name}' halves the image by Haar's transform; "
+            f"data.crop = {crop}: expected a multiple of {multiple}"
+        )
 
 
 def _check_steps(experiment: Experiment, method: Method) -> None:
-    """Refuse a stack that leaves steps without a term, and balanced terms where parameters are sharded."""
+    """Refuse stacks that leave a step without a term, or a balanced term without one to balance against."""
     options = [entry.options for entry in method.stack.entries]
     turns = {0, *(o.start for o in options), *(o.stop for o in options)}
     for step in sorted(t for t in turns if t < experiment.schedule.steps):
-        if not method.stack.acting(step):
+        acting = method.stack.acting(step)
+        if not acting:
             raise ConfigError(
                 f"stack: no term acts at step {step}; expected one at every step of the schedule"
             )
+        if all(entry.options.balance for entry in acting):
+            raise ConfigError(f"stack: only balanced terms act at step {step}; expected one without balance")
     if method.stack.balanced and experiment.distributed.strategy == "fully-shard":
         raise ConfigError(
             'stack: balance needs a whole last layer; expected distributed.strategy = "replicate"'

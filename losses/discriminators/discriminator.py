@@ -23,6 +23,7 @@ class Discriminator(nn.Module, ABC):
     name: ClassVar[str] = "discriminator"
     masked: ClassVar[bool] = False
     minimum_size: int = 1
+    multiple: int = 1  # of what the sides of training crops are, as a loss says it
     channels: int = 3
 
     @abstractmethod

@@ -8,19 +8,12 @@ from typing import Literal
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu
 
+from restoration.losses.checks import from_one
 from restoration.losses.discriminators.discriminator import Discriminator
 from restoration.losses.haar import details
 
-WIDTHS = (
-    1,
-    1,
-    2,
-    2,
-    4,
-    4,
-    8,
-    8,
-)  # of the blocks, in units of the first one's; every other block halves the sides
+# of the blocks, in units of the first one's; every other block halves the sides
+WIDTHS = (1, 1, 2, 2, 4, 4, 8, 8)
 BANDS = 3
 
 
@@ -46,13 +39,13 @@ class HaarTrunk(Discriminator):
         channels: int = 3,
     ) -> None:
         super().__init__()
-        if width < 1:
-            raise ValueError(f"width = {width}; expected a whole number from 1")
+        from_one("width", width)
         shrinks = 32 if front == "haar" else 16
         self.size = size if head == "scalar" else None
         self.minimum_size = self.size or shrinks
         if self.minimum_size < shrinks:
             raise ValueError(f"size = {size}; expected at least {shrinks}")
+        self.multiple = 2 if front == "haar" else 1
         self.front, self.before_activation, self.channels = front, before_activation, channels
         widths = [channels * (BANDS if front == "haar" else 1), *(width * times for times in WIDTHS)]
         self.blocks = nn.ModuleList(

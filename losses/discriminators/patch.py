@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, pad
 from torch.nn.utils.parametrize import is_parametrized
 
+from restoration.losses.checks import from_one
 from restoration.losses.discriminators.discriminator import Discriminator
 from restoration.losses.discriminators.layers import Norm, block
 
@@ -22,8 +23,8 @@ class Patch(Discriminator):
 
     def __init__(self, layers: int = 3, width: int = 64, channels: int = 3, norm: Norm = "batch") -> None:
         super().__init__()
-        if layers < 1:
-            raise ValueError(f"layers = {layers}; expected at least 1")
+        from_one("layers", layers)
+        from_one("width", width)
         self.channels, self.minimum_size = channels, 3 * 2**layers
         widths = [width * min(2**i, 8) for i in range(layers + 1)]
         inner = [
@@ -55,8 +56,7 @@ class MultiScale(Discriminator):
         self, scales: int = 3, layers: int = 3, width: int = 64, channels: int = 3, norm: Norm = "instance"
     ) -> None:
         super().__init__()
-        if scales < 1:
-            raise ValueError(f"scales = {scales}; expected at least 1")
+        from_one("scales", scales)
         self.parts = nn.ModuleList([Patch(layers, width, channels, norm) for _ in range(scales)])
         # the pooling below makes (n + 1) // 2 pixels of n
         self.channels, self.minimum_size = channels, (3 * 2**layers - 1) * 2 ** (scales - 1) + 1

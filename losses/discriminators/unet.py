@@ -3,6 +3,7 @@
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
+from restoration.losses.checks import from_one
 from restoration.losses.discriminators.discriminator import Discriminator
 from restoration.losses.discriminators.layers import block
 
@@ -20,6 +21,7 @@ class UnetSpectral(Discriminator):
 
     def __init__(self, width: int = 64, channels: int = 3) -> None:
         super().__init__()
+        from_one("width", width)
         self.channels = channels
 
         def spectral(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn.Sequential:

@@ -6,6 +6,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from restoration.losses.checks import from_one
 from restoration.losses.discriminators.discriminator import Discriminator
 from restoration.losses.discriminators.layers import block
 
@@ -31,6 +32,7 @@ class VggStyle(Discriminator):
         norm: Literal["batch", "instance", "none"] = "batch",
     ) -> None:
         super().__init__()
+        from_one("width", width)
         srgan, fixed = layout == "srgan", head == "fixed"
         pairs = 4 if srgan else max(1, round(math.log2(max(size, 4) / 4))) if fixed else 5
         smallest = 2**pairs + 1 if srgan else 2 ** (pairs + 1)  # leaves 2x2 to normalise over

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from torch import nn
 
-from restoration.losses.stack import Stack, last_weight
+from restoration.losses.stack import Stack
 from restoration.method import Batch, Method, Update
 
 
@@ -22,8 +22,7 @@ class Direct(Method):
     def updates(self, batch: Batch, step: int) -> Iterator[Update]:
         """Yield the restorer's update, then one for every term that owns parts; one forward pass serves all."""
         restored = self.network(batch.degraded)
-        last = last_weight(self.network) if self.stack.balanced else None
-        loss, logs = self.stack.of_restored(restored, batch, last)
+        loss, logs = self.stack.of_restored(restored, batch)
         yield Update("restorer", loss, logs)
 
         for group, own in self.stack.of_own_parts(restored, batch):

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from torch import Tensor, nn
 
 from restoration.losses.draws import uniform
-from restoration.losses.stack import Stack, last_weight
+from restoration.losses.stack import Stack
 from restoration.method import Batch, Method, Update
 from restoration.networks.inn import Inn
 
@@ -45,8 +45,7 @@ class InvertibleRescaling(Method):
     def updates(self, batch: Batch, step: int) -> Iterator[Update]:
         """Yield the restorer's update, then one for every term that owns parts."""
         restored = self.network(batch.degraded)
-        last = last_weight(self.network.flow.couplings[0].rho_eta) if self.stack.balanced else None
-        loss, logs = self.stack.of_restored(restored, batch, last)
+        loss, logs = self.stack.of_restored(restored, batch)
         own = self._own(batch)
         for name, weight in self.weights.items():
             loss = loss + weight * own[name]

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from restoration.losses import flow
-from restoration.losses.stack import Entry, Stack, last_weight
+from restoration.losses.stack import Entry, Stack
 from restoration.method import Batch, Method, Update
 from restoration.networks.posterior_mean_flow import PosteriorMeanFlow
 
@@ -45,8 +45,7 @@ class RectifiedFlow(Method):
         between = flow.path(start, batch.clean, t)
         velocity = self.network.velocity(between, t, seen)
         restored = flow.one_step(between, velocity.to(between), t)
-        last = last_weight(self.network.velocity) if self.stack.balanced else None
-        loss, logs = self.stack.of_restored(restored, batch, last)
+        loss, logs = self.stack.of_restored(restored, batch)
         yield Update("velocity", loss, logs)
 
         for group, own in self.stack.of_own_parts(restored, batch):

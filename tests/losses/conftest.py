@@ -30,6 +30,17 @@ def untrained_dists(untrained) -> Iterator[Mapping[str, Tensor]]:
 
 
 @pytest.fixture
+def excused(request) -> Callable[[str, str], None]:
+    """Skip the test, with the reason, if the module's table EXEMPT excuses an entry from a rule."""
+
+    def check(name: str, rule: str) -> None:
+        if reason := request.module.EXEMPT.get((name, rule)):
+            pytest.skip(f"{name} is excused from '{rule}': {reason}")
+
+    return check
+
+
+@pytest.fixture
 def images() -> tuple[Tensor, Tensor]:
     """Return restored and clean: smooth colours with some noise, three of each, 36×32."""
     rng = torch.Generator().manual_seed(5)

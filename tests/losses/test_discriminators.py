@@ -240,8 +240,8 @@ def test_adaptive_head_takes_any_size():
         (lambda: VggStyle(layout="srgan", size=16), "size = 16; expected at least 17 in the layout of srgan"),
         (lambda: VggStyle(size=3), "size = 3; expected at least 4 in the layout of esrgan"),
         (lambda: GlobalLocal(window=16), "window = 16; expected at least 24"),
-        (lambda: MultiScale(scales=0), "scales = 0; expected at least 1"),
-        (lambda: Patch(layers=0), "layers = 0; expected at least 1"),
+        (lambda: MultiScale(scales=0), "scales = 0; expected a whole number from 1"),
+        (lambda: Patch(layers=0), "layers = 0; expected a whole number from 1"),
     ],
 )
 def test_what_cannot_be_built_is_refused(build, line):

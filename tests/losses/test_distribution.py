@@ -334,3 +334,12 @@ def test_images_that_are_too_small_are_refused(fake, make, message):
     with pytest.raises(ValueError) as error:
         make()(images(1, 3, 2, 4), images(1, 3, 2, 4))
     assert str(error.value) == message
+
+
+def test_the_embedder_may_be_ones_own():
+    kernel = torch.nn.Conv2d(3, 5, 1)
+    own = Backbone("own", {"one": kernel}, (0.0,) * 3, (1.0,) * 3, smallest=(1,), usual=("one",))
+    restored, clean = torch.rand(2, 2, 3, 8, 9, generator=torch.Generator().manual_seed(0))
+    means = [kernel(image).mean((2, 3)) for image in (clean, restored)]
+    expected = jensen_shannon(means[0].unsqueeze(2), means[1].unsqueeze(2)).mean(1)
+    torch.testing.assert_close(DistributionJs(own)(restored, clean), expected)

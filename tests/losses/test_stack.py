@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from restoration.losses.colour import luma
 from restoration.losses.pixel import L1, L2, Psnr
 from restoration.losses.ssim import Ssim
-from restoration.losses.stack import Entry, Options, PairTerm, Stack, Term, last_weight
+from restoration.losses.stack import Entry, Options, PairTerm, Stack, Term, last_kernel
 from restoration.losses.term import BAND, region_of
 
 
@@ -148,17 +148,32 @@ def test_luma_is_all_that_a_luma_term_sees(batch):
 
 def test_a_balanced_term_weighs_as_much_as_the_others_at_the_last_layer(batch):
     network = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(), nn.Conv2d(4, 3, 3, padding=1))
-    last = last_weight(network)
-    assert last is network[2].weight
     stack = Stack([entry("l1", L1(), weight=0.3), entry("l2", L2(data_range=50), weight=0.7, balance=True)])
-    restored = network(batch.degraded)
-    total, logs = stack.of_restored(restored, batch, last)
+    restored, last = network(batch.degraded), network[2].weight
+    total, logs = stack.of_restored(restored, batch)
     l1, l2 = 0.3 * L1()(restored, batch.clean).mean(), L2(data_range=50)(restored, batch.clean).mean()
     norms = [torch.autograd.grad(v, last, retain_graph=True)[0].norm() for v in (l1, l2)]
     expected = norms[0] / (norms[1] + 1e-4)
     assert logs["l2.balance"].item() == pytest.approx(expected.item(), rel=1e-5)
     (slope,) = torch.autograd.grad(total - l1, last)
     assert slope.norm().item() == pytest.approx(0.7 * norms[0].item(), rel=1e-3)
+
+
+def test_the_last_layer_is_the_one_that_is_used_last_wherever_it_is_registered():
+    class Backwards(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.ending, self.first = nn.Conv2d(4, 3, 3, padding=1), nn.Conv2d(3, 4, 3, padding=1)
+            self.gain = nn.Parameter(torch.ones(3))
+
+        def forward(self, image: Tensor) -> Tensor:
+            return image + self.gain.view(3, 1, 1) * self.ending(self.first(image).relu())
+
+    network, image = Backwards(), torch.rand(1, 3, 8, 8)
+    assert last_kernel(network(image)) is network.ending.weight
+    with torch.autocast("cpu", torch.bfloat16):
+        assert last_kernel(network(image)) is network.ending.weight
+    assert last_kernel(image) is None and last_kernel(network(image).detach()) is None
 
 
 def test_balancing_every_term_is_refused():

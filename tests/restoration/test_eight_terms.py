@@ -121,13 +121,18 @@ def test_eight_terms_on_two_processes(tmp_path):
     subprocess.run(one, check=True, env=environment)
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone"]
     subprocess.run([*torchrun, *words, "--out", str(tmp_path / "two")], check=True, env=environment)
+    begun = made(tmp_path, path, "begun").groups
     for name in ("restorer", *OWNING):
         a, b = (load_file(tmp_path / run / f"{name}.safetensors") for run in ("one", "two"))
         idle = ("running", "num_batches", "_u", "_v", "head.1.bias")
+        start = begun[name].state_dict()
         learnt = [key for key in a if not any(part in key for part in idle)]
-        assert len(learnt) > 10
-        limit = 1e-3 if name == "adversarial" else 2e-4
-        assert max(float((a[k] - b[k]).abs().max()) for k in learnt) < limit, name
+        moved = torch.cat([(a[k] - start[k]).flatten() for k in learnt]).norm()
+        apart = torch.cat([(a[k] - b[k]).flatten() for k in learnt]).norm()
+        assert len(learnt) > 10 and moved > 0
+        assert apart < 0.25 * moved, (
+            name
+        )  # gradients that are not averaged part the two by as much as they move
 
 
 @pytest.mark.slow

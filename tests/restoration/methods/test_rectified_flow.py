@@ -193,7 +193,8 @@ def test_exported_file_restores_where_the_posterior_mean_is_no_more(tiny, tmp_pa
     assert restorer.scale == 2 and restorer.receptive_field is None
     degraded = torch.rand(1, 3, 16, 24, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
-        assert torch.equal(restorer(degraded), trained(degraded))
+        # equal weights; training may leave them in another memory format, whose kernels round in another order
+        torch.testing.assert_close(restorer(degraded), trained(degraded), rtol=1e-5, atol=1e-5)
 
     photo, out = tmp_path / "photos" / "0.png", tmp_path / "out.png"
     assert apply(restorer, [photo], out).exit_code == 0
