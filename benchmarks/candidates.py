@@ -50,9 +50,10 @@ SUPER_RESOLUTION: dict[str, dict[str, Any]] = {
     "msrresnet 64x16": {"name": "msrresnet"},
 }
 DENOISING: dict[str, dict[str, Any]] = {
+    "res-unet 32-64-112": {"name": "res-unet", "widths": [32, 64, 112], "blocks": [2, 2, 2]},
     "res-unet 32-64-128": {"name": "res-unet", "widths": [32, 64, 128], "blocks": [1, 2, 2]},
     "res-unet 48-96": {"name": "res-unet", "widths": [48, 96], "blocks": [2, 4]},
-    "dncnn 32x10": {"name": "dncnn", "width": 32, "depth": 10},
+    "dncnn 32x10": {"name": "dncnn", "channels": 3, "width": 32, "depth": 10},
     "nafnet 16": {"name": "nafnet", "width": 16},
 }
 
