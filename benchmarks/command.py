@@ -100,6 +100,16 @@ def show(result: Result, gallery: Gallery | None, out: Path | None, quiet: bool,
     return 1 if result.problems or unscored else 0
 
 
+def ready(out: Path | None) -> None:
+    """Make the output folder before anything is measured, or refuse it."""
+    if out is None:
+        return
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RequestError(f"--out {out}: {error.strerror.lower()}; expected a folder") from None
+
+
 def fill_readme(readme: Path) -> None:
     """Write the tables of the committed results between the README's markers."""
     if not readme.is_file():

@@ -59,6 +59,7 @@ def git_commit() -> str | None:
     """Return the commit of the checkout this package runs from, with ``+`` if files differ; None outside of one."""
     folder = Path(restoration.__file__).resolve().parent
     try:
+        _git(folder, "ls-files", "--error-unmatch", "__init__.py")  # or it lies in somebody else's repository
         commit = _git(folder, "rev-parse", "HEAD")
         return commit + ("+" if _git(folder, "status", "--porcelain", "--untracked-files=no", "..") else "")
     except (OSError, subprocess.SubprocessError):

@@ -1,7 +1,9 @@
 """Protocols as the validation of a training run, its images shared out over the ranks."""
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import nn
@@ -9,6 +11,7 @@ from torch import nn
 from restoration import distributed
 from restoration.apply import Inference
 from restoration.benchmarks.datasets import cases
+from restoration.benchmarks.metrics import METRICS
 from restoration.benchmarks.protocol import Protocol, load_protocol
 from restoration.benchmarks.result import merge
 from restoration.benchmarks.run import evaluate
@@ -19,26 +22,33 @@ from restoration.parts import build_degradation
 from restoration.restorers.card import Card
 from restoration.restorers.network import Restorer
 
-Validate = Callable[[nn.Module, int], dict[str, float]]
+
+@dataclass(frozen=True)
+class Validator:
+    """What measures a network by an experiment's validation protocols; the first one's first metric picks the best."""
+
+    experiment: Experiment
+    protocols: tuple[Protocol, ...]
+
+    @property
+    def better(self) -> Literal["lower", "higher"]:
+        """Return which direction of that metric is better."""
+        return METRICS[self.protocols[0].metrics[0]].better
+
+    def __call__(self, network: nn.Module, step: int) -> dict[str, float]:
+        """Return "protocol metric" → mean, the same on every rank."""
+        known = self.experiment
+        restorer = Restorer(network, Card(known.name, known.task, known.network, network.scale))
+        return dict(scores(restorer, self.protocols, next(network.parameters()).device))
 
 
-def validator(experiment: Experiment) -> Validate | None:
+def validator(experiment: Experiment) -> Validator | None:
     """Return what measures an experiment's validation protocols, with all of their files found; None without any."""
     protocols = [load_protocol(name) for name in experiment.validation.protocols]
     for protocol in protocols:
         _check_scale(protocol, build_degradation(experiment).scale)
         cases(protocol, data_root())
-    if not protocols:
-        return None
-
-    def validate(network: nn.Module, step: int) -> dict[str, float]:
-        restorer = Restorer(
-            network, Card(experiment.name, experiment.task, experiment.network, network.scale)
-        )
-        device = next(network.parameters()).device
-        return dict(scores(restorer, protocols, device))
-
-    return validate
+    return Validator(experiment, tuple(protocols)) if protocols else None
 
 
 def scores(

@@ -62,8 +62,11 @@ class Pointwise(Loss):
 def per_image(values: Tensor) -> Tensor:
     """Return the mean over everything but the batch: (N,)."""
     # the division comes after the sum: the gradient of a mean would be written out at full size
-    number = torch.promote_types(values.dtype, torch.float32)  # sums of half-precision values overflow theirs
-    return (values.flatten(1).sum(1, dtype=number) / math.prod(values.shape[1:])).to(values.dtype)
+    if values.dtype in (torch.float16, torch.bfloat16):  # sums overflow
+        return per_image(values.float()).to(values.dtype)
+    if values.ndim == 4 and values.is_contiguous(memory_format=torch.channels_last):
+        values = values.permute(0, 2, 3, 1)  # as it lies in memory: flattening copies nothing
+    return values.flatten(1).sum(1) / math.prod(values.shape[1:])
 
 
 def same_shape(restored: Tensor, clean: Tensor) -> Tensor:

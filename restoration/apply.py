@@ -150,7 +150,7 @@ def apply(
     kept = set() if overwrite else {job for job in jobs if job.target.exists()}
     for job in (job for job in jobs if job in kept):
         report.kept.append(job.target)
-        on_file(job.source, "kept")
+        on_file(job.target, "kept")
     todo = [job for job in jobs if job not in kept]
     for job, reading in _read_ahead(todo, max_pixels):
         try:
@@ -164,7 +164,7 @@ def apply(
             on_file(job.source, "failed")
         else:
             report.written.append(job.target)
-            on_file(job.source, "written")
+            on_file(job.target, "written")
     return report
 
 

@@ -165,11 +165,15 @@ def benchmark(
     from restoration.benchmarks import command
 
     wanted = [name.strip() for name in metrics.split(",") if name.strip()]
+    if (pairs or table) and (arguments or compare):
+        words = " ".join([*(arguments or []), *(["--compare"] if compare else [])])
+        raise typer.BadParameter(f"{words}: has no meaning beside {'--pairs' if pairs else '--table'}")
     if table:
         command.fill_readme(Path("README.md"))
         return
     if save_images and out is None:
         raise typer.BadParameter("--save-images needs --out")
+    command.ready(out)
     if pairs:
         result, gallery = command.scored_pairs(*pairs, wanted, set_ or [])
     else:

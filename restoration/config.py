@@ -29,6 +29,7 @@ EXPECTED = {
     "int_type": "a whole number",
     "path_type": "text",
     "string_type": "text",
+    "string_pattern_mismatch": "a name of letters, digits, '.', '_' and '-'",
     "tuple_type": "a list",
     "list_type": "a list",
     "dict_type": "a table",
@@ -85,7 +86,7 @@ def check(
         if key in given:
             continue
         if key not in spec and parameter.default is REQUIRED:
-            raise ConfigError(f"{where}: {noun} '{name}' needs '{key}' ({_describe(parameter.annotation)})")
+            raise ConfigError(f"{where}: {noun} '{name}' needs '{key}' ({described(parameter.annotation)})")
         if key in spec:
             annotation = _annotation(parameter)
             resolved[key] = checked_value(annotation, spec[key], f"{where}.{key}")
@@ -125,7 +126,7 @@ def typed(cls: type[T], table: object, where: str) -> T:
         if key in table:
             arguments[key] = _adapt(_annotation(parameter), table[key], f"{prefix}{key}")
         elif parameter.default is REQUIRED:
-            raise ConfigError(f"{prefix}{key}: missing; expected {_describe(parameter.annotation)}")
+            raise ConfigError(f"{prefix}{key}: missing; expected {described(parameter.annotation)}")
     try:
         return cls(**arguments)
     except ValueError as error:
@@ -234,7 +235,7 @@ def _adapt(annotation: Any, value: object, where: str) -> Any:
     try:
         return TypeAdapter(annotation).validate_json(json.dumps(value), strict=True)
     except TypeError:
-        raise ConfigError(f"{where} = {value!r}: expected {_describe(annotation)}") from None
+        raise ConfigError(f"{where} = {value!r}: expected {described(annotation)}") from None
     except ValidationError as error:
         raise ConfigError(f"{where} = {_show(value)}: {_reason(error, value)}") from None
 
@@ -251,7 +252,8 @@ def _reason(error: ValidationError, value: object) -> str:
     return f"expected {' or '.join(words)}"
 
 
-def _describe(annotation: Any) -> str:
+def described(annotation: Any) -> str:
+    """Return what a keyword takes, in words."""
     named = {
         int: "a whole number",
         float: "a number",
@@ -264,7 +266,13 @@ def _describe(annotation: Any) -> str:
     if typing.get_origin(annotation) is typing.Literal:
         return " or ".join(repr(choice) for choice in typing.get_args(annotation))
     if typing.get_origin(annotation) in (typing.Union, types.UnionType):
-        return " or ".join(_describe(choice) for choice in typing.get_args(annotation))
+        return " or ".join(described(choice) for choice in typing.get_args(annotation))
+    if typing.get_origin(annotation) in (tuple, list):
+        return "a list"
+    if typing.get_origin(annotation) is dict:
+        return "a table"
+    if annotation is type(None):
+        return "nothing"
     return named.get(annotation) or str(getattr(annotation, "__name__", annotation)).lower()
 
 

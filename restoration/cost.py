@@ -26,7 +26,10 @@ def multiply_adds(network: nn.Module, channels: int = 3, side: int = 64) -> floa
 def training_bytes(
     network: nn.Module, degraded_shape: tuple[int, ...], bfloat16: bool, averaged: bool
 ) -> int:
-    """Return about how many bytes a training step takes: weights, gradients, Adam's moments, average, activations."""
+    """Return about how many bytes a training step takes: weights, gradients, Adam's moments, average, activations.
+
+    Activations count twice: where the backward pass begins, gradients of the largest maps lie beside all that was kept.
+    """
     saved: dict[int, Tensor] = {}
 
     def keep(tensor: Tensor) -> Tensor:
@@ -37,7 +40,7 @@ def training_bytes(
         output = _on_meta(network).train()(torch.empty(degraded_shape, device="meta"))
     activations = sum(t.numel() * t.element_size() for t in [*saved.values(), output])
     copies = 4 + averaged
-    return 4 * copies * parameters(network) + activations // (2 if bfloat16 else 1)
+    return 4 * copies * parameters(network) + 2 * activations // (2 if bfloat16 else 1)
 
 
 def _on_meta(network: nn.Module) -> nn.Module:

@@ -22,7 +22,7 @@ from restoration.image import find_images, read_samples, rgb, stored_size, to_fl
 from restoration.method import Batch
 from restoration.tiling import turned
 
-SHIPPED = "photos"  # the folder of photographs that comes with the package
+PACKAGED = "package:"  # begins what is looked for in the package: its photographs are package:photos
 
 
 def data_root() -> Path:
@@ -164,9 +164,10 @@ def _permutation(seed: int, epoch: int, length: int) -> np.ndarray:
 
 
 def _expand(source: str) -> list[Path]:
-    package = Path(str(files("restoration")))
-    places = [Path(source).expanduser(), data_root() / source]
-    places += [package / source] if source.split("/")[0] == SHIPPED else []
+    if source.startswith(PACKAGED):
+        places = [Path(str(files("restoration"))) / source.removeprefix(PACKAGED)]
+    else:
+        places = [Path(source).expanduser(), data_root() / source]
     path = next((place for place in places if place.exists()), None)
     if path is None:
         tried = "" if places[0].is_absolute() else f" (nor {places[1]})"

@@ -156,6 +156,16 @@ def mean(values: Tensor) -> Tensor:
     return values / world()
 
 
+def average_buffers(module: nn.Module) -> None:
+    """Give every rank the average of what each counted in its own images, such as batch statistics."""
+    if world() == 1:
+        return
+    with torch.no_grad():
+        for buffer in module.buffers():
+            if buffer.is_floating_point():
+                buffer.copy_(mean(buffer))
+
+
 def gather(value: Any) -> list[Any]:  # noqa: ANN401
     """Return what every rank holds, by rank."""
     if world() == 1:

@@ -20,7 +20,8 @@ Count = Annotated[int, Field(ge=1)]
 Natural = Annotated[int, Field(ge=0)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Share = Annotated[float, Field(ge=0, lt=1)]
-Positive = Annotated[float, Field(gt=0)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]  # names a folder below runs
 FREE = (  # may change between the parts of one run: none of it changes a weight
     "data.ahead",
     "data.cache",
@@ -112,7 +113,7 @@ class Distributed:
 class Experiment:
     """A complete experiment; parts with a name of their own stay plain tables until they are built."""
 
-    name: str
+    name: Name
     task: Task
     schedule: Schedule
     data: Data

@@ -18,5 +18,9 @@ def atomic(path: Path) -> Iterator[IO[bytes]]:
             stream.flush()
             os.fsync(stream.fileno())
         os.replace(temporary, path)
+    except OSError as error:
+        if error.filename in (None, str(temporary)):
+            error.filename = str(path)  # what was to be written, not the temporary
+        raise
     finally:
         temporary.unlink(missing_ok=True)

@@ -69,8 +69,14 @@ class Picture:
 
 def find_images(folder: str | Path) -> list[Path]:
     """Return the image files below ``folder``, sorted; hidden files and folders are left out."""
-    found = []
-    for parent, folders, names in os.walk(folder, onerror=_refuse):
+    found, seen = [], set()
+    for parent, folders, names in os.walk(folder, onerror=_refuse, followlinks=True):
+        if (
+            place := os.path.realpath(parent)
+        ) in seen:  # a link to a folder above, or a second one to the same
+            folders.clear()
+            continue
+        seen.add(place)
         folders[:] = [name for name in folders if not name.startswith(".")]
         images = (n for n in names if n.lower().endswith(IMAGE_SUFFIXES) and not n.startswith("."))
         found += [Path(parent, name) for name in images]
@@ -196,7 +202,7 @@ def _check(path: Path, image: Image.Image, max_pixels: int) -> None:
     if pixels > max_pixels:
         raise ImageError(
             f"{path}: {image.width}x{image.height} by its header, {pixels / 1e6:.1f} megapixels; "
-            f"expected at most {max_pixels / 1e6:g} (--max-pixels)"
+            f"expected at most {max_pixels / 1e6:g} (apply: --max-pixels)"
         )
     # a phone's MPO is a JPEG followed by previews and depth maps: its first picture is the photograph
     frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)

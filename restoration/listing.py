@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from restoration import experiment
-from restoration.config import REQUIRED, Spec, keywords, nearest
+from restoration.config import REQUIRED, Spec, described, keywords, nearest
 from restoration.errors import RequestError
 
 Lines = dict[str, str]
@@ -175,8 +175,7 @@ def _facts(term: Any) -> list[str]:  # noqa: ANN401
 
 
 def _default(parameter: inspect.Parameter) -> str:
-    annotation = parameter.annotation
-    kind = annotation.__name__ if isinstance(annotation, type) else str(annotation).replace("typing.", "")
+    kind = described(parameter.annotation)
     if parameter.default is REQUIRED:
         return f"  (required: {kind})"
     return f" = {parameter.default!r}  ({kind})"

@@ -29,13 +29,18 @@ class Log:
         if new:
             columns += new if columns else ["step", *new]
             _rewrite(path, columns)
-        row = {"step": step} | {key: f"{value:.8g}" for key, value in values.items()}
+        row = {"step": step} | {key: _number(value) for key, value in values.items()}
         with path.open("a", newline="") as file:
             csv.writer(file).writerow([row.get(column, "") for column in columns])
         if self.board:
             for key, value in values.items():
                 self.board.add_scalar(f"{name}/{key}", value, step)
             self.board.flush()
+
+
+def _number(value: float) -> str:
+    """Return eight digits, or tenths of what is larger, such as the time."""
+    return f"{value:.1f}" if 1e8 <= abs(value) < 1e15 else f"{value:.8g}"
 
 
 def _columns(path: Path) -> list[str]:

@@ -9,6 +9,8 @@ from restoration.config import Spec, build, nearest, typed
 from restoration.errors import ConfigError
 from restoration.experiment import Experiment, Pace, split
 
+LEAST_SHARED = 0.25  # of a network's numbers: what shares less is another network
+
 
 def build_network(experiment: Experiment) -> Any:  # noqa: ANN401
     """Return the experiment's network, initialised from its seed."""
@@ -19,6 +21,8 @@ def build_network(experiment: Experiment) -> Any:  # noqa: ANN401
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(experiment.seed)
         network = build(NETWORKS, experiment.network, "network", "network")
+    if empty := [name for name, p in network.named_parameters() if not p.numel()]:
+        raise ConfigError(f"network: '{empty[0]}' has no numbers; expected sizes from 1")
     if experiment.initial:
         _take_over(network, experiment.initial)
     frozen.fill(network, experiment.network, "network")
@@ -27,14 +31,32 @@ def build_network(experiment: Experiment) -> Any:  # noqa: ANN401
 
 def _take_over(network: Any, source: str) -> None:  # noqa: ANN401
     """Start from another restorer's tensors, as far as names and shapes agree."""
+    shared = _shared(network, source)
+    if share_of(network, shared) < LEAST_SHARED:
+        raise ConfigError(
+            f'initial = "{source}": {taken_over(network, source)} fit the network of this experiment; '
+            f"expected at least {LEAST_SHARED:.0%}"
+        )
+    network.load_state_dict(shared, strict=False)
+
+
+def taken_over(network: Any, source: str) -> str:  # noqa: ANN401
+    """Return in words how much of a network starts from another restorer."""
+    shared = _shared(network, source)
+    return f"{len(shared)} of {len(network.state_dict())} tensors, {share_of(network, shared):.1%} of the numbers,"
+
+
+def share_of(network: Any, tensors: Mapping[str, Any]) -> float:  # noqa: ANN401
+    """Return which part of a network's numbers the given tensors hold."""
+    return sum(t.numel() for t in tensors.values()) / sum(t.numel() for t in network.state_dict().values())
+
+
+def _shared(network: Any, source: str) -> dict[str, Any]:  # noqa: ANN401
     from restoration.weights import load
 
     own = network.state_dict()
     found = load(source).network.state_dict()
-    shared = {k: v for k, v in found.items() if k in own and v.shape == own[k].shape}
-    if not shared:
-        raise ConfigError(f'initial = "{source}": shares no tensor with the network of this experiment')
-    network.load_state_dict(shared, strict=False)
+    return {k: v for k, v in found.items() if k in own and v.shape == own[k].shape}
 
 
 def build_stack(experiment: Experiment) -> Any:  # noqa: ANN401

@@ -5,6 +5,7 @@ import time
 from collections.abc import Mapping
 from types import TracebackType
 
+from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
@@ -34,8 +35,9 @@ class Progress:
                 MofNCompleteColumn(),
                 TimeRemainingColumn(),
             )
-            self.bar = Bar(*columns, TextColumn("{task.fields[losses]}"))
-            self.task = self.bar.add_task("training", total=self.total, losses="")
+            beside = (TextColumn("{task.fields[rate]}"), TextColumn("{task.fields[losses]}"))
+            self.bar = Bar(*columns, *beside, console=Console(stderr=True))
+            self.task = self.bar.add_task("training", total=self.total, losses="", rate="")
             self.bar.start()
         return self
 

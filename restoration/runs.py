@@ -1,6 +1,5 @@
 """A run folder: prepared, described before it starts, resumed, exported."""
 
-import math
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,15 +7,13 @@ from typing import Any
 
 import torch
 
-from restoration import checkpoint, cost, distributed
+from restoration import checkpoint, cost, distributed, preflight
 from restoration.config import differences, read_toml
 from restoration.data import Pairs, Photographs, training_images
 from restoration.errors import ConfigError
 from restoration.experiment import FREE, Experiment
 from restoration.files import atomic
-from restoration.losses.stack import Entry
-from restoration.method import Method
-from restoration.parts import build_degradation, build_method, build_optimizers, build_stack
+from restoration.parts import build_degradation, build_method, build_optimizers, taken_over
 from restoration.progress import Progress
 from restoration.toml import dumps
 from restoration.train import Run, Validate, train
@@ -62,11 +59,16 @@ def run(
 
 def dry_run(experiment: Experiment, folder: Path, device: torch.device) -> str:
     """Return the resolved config and what training it would take; nothing is written."""
+    state = state_of(folder, experiment)
     prepared = build_run(experiment, folder, device)
     facts = description(prepared)
+    if experiment.initial:
+        facts["starts from"] = (
+            f"{experiment.initial}: {taken_over(prepared.template, experiment.initial)} taken over"
+        )
     width = max(map(len, facts))
     lines = [f"{key:<{width}}  {value}" for key, value in facts.items()]
-    return "\n".join([dumps(experiment.resolved()), *lines, f"{'run folder':<{width}}  {folder}"])
+    return "\n".join([dumps(experiment.resolved()), *lines, f"{'run folder':<{width}}  {folder}, {state}"])
 
 
 def build_run(
@@ -76,13 +78,13 @@ def build_run(
     validate: Validate | None = None,
 ) -> Run:
     """Return the run of an experiment, with everything checked that can be checked before it starts."""
-    _check_ranks(experiment)
+    preflight.check_ranks(experiment)
     method = build_method(experiment)
     optimizers = build_optimizers(experiment, method.groups())
     data = build_data(experiment)
-    _check_fit(experiment, data, method.restorer())
-    _check_steps(experiment, method)
-    _check_stack(experiment, data)
+    preflight.check_fit(experiment, data, method.restorer())
+    preflight.check_steps(experiment, method)
+    preflight.check_stack(experiment, data)
     return Run(experiment, method, optimizers, data, folder, device, validate)
 
 
@@ -101,7 +103,26 @@ def _claimed(folder: Path, experiment: Experiment) -> str:
 
 
 def claim(folder: Path, experiment: Experiment) -> str:
-    """Make the folder this experiment's own and return ``"new"``, ``"resume"`` or ``"finished"``.
+    """Make the folder this experiment's own and return ``"new"``, ``"resume"`` or ``"finished"``."""
+    state = state_of(folder, experiment)
+    if state == "new":
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigError(
+                f"--out {folder}: {error.strerror}; expected a folder that can be made"
+            ) from None
+        with atomic(folder / "config.toml") as stream:
+            document = dumps(experiment.resolved())
+            stream.write(f"# {experiment.name}: every setting, defaults filled in\n{document}".encode())
+        return state
+    for part in (folder / "checkpoints").glob(".*.part"):  # a whole checkpoint each, left by a kill
+        part.unlink()
+    return state
+
+
+def state_of(folder: Path, experiment: Experiment) -> str:
+    """Return what `claim` would, and change nothing.
 
     A folder that holds something else is refused, and so is one of the same experiment with other settings.
     """
@@ -113,19 +134,12 @@ def claim(folder: Path, experiment: Experiment) -> str:
         # what our own interrupted write left is no other run; nothing is deleted in a folder that is not ours yet
         if folder.exists() and any(path.suffix != ".part" for path in folder.iterdir()):
             raise ConfigError(f"{folder}: holds files but no run of ours; choose another --out")
-        folder.mkdir(parents=True, exist_ok=True)
-        with atomic(config) as stream:
-            stream.write(
-                f"# {experiment.name}: every setting, defaults filled in\n{dumps(document)}".encode()
-            )
         return "new"
     changed = [k for k in differences(document, read_toml(config)) if k not in FREE]
     if changed:
         raise ConfigError(
             f"{folder}: holds a run with other settings: {', '.join(changed)}; choose another --out, or delete it"
         )
-    for part in (folder / "checkpoints").glob(".*.part"):  # a whole checkpoint each, left by a kill
-        part.unlink()
     saved = checkpoint.every(folder / "checkpoints")
     done = checkpoint.record_of(saved[-1])["step"] if saved else 0
     exported = (folder / "restorer.safetensors").exists() and (folder / "card.md").exists()
@@ -228,87 +242,3 @@ def _counted(number: int, one: str, many: str = "") -> str:
 
 def _epochs(run: Run) -> float:
     return run.experiment.schedule.steps * run.data.batch_size / len(run.data.photographs)
-
-
-def _check_ranks(experiment: Experiment) -> None:
-    schedule, world = experiment.schedule, distributed.world()
-    if schedule.batch % (world * schedule.micro_batches):
-        raise ConfigError(
-            f"schedule.batch = {schedule.batch}: expected a multiple of {world} ranks x "
-            f"{schedule.micro_batches} micro-batches"
-        )
-    muon = [k for k, v in experiment.optimizer.items() if v["name"] == "muon"]
-    if muon and experiment.distributed.strategy == "fully-shard":
-        raise ConfigError(
-            f'optimizer.{muon[0]}: muon needs whole matrices; expected distributed.strategy = "replicate"'
-        )
-
-
-def _check_stack(experiment: Experiment, data: Pairs) -> None:
-    """Let every term and what it trains see one micro-batch: what they cannot measure is refused before the run."""
-    schedule, crop = experiment.schedule, experiment.data.crop
-    share = schedule.batch // distributed.world() // schedule.micro_batches
-    batch = data.of_keys([(data.seed, sample) for sample in range(share)])
-    for i, entry in enumerate(build_stack(experiment).entries):
-        try:
-            _check_even(experiment, entry)
-            if entry.term.clip not in (1, data.clip):
-                raise ValueError(
-                    f"'{entry.name}' compares frames of clips; data.images are photographs, not clips of "
-                    f"{entry.term.clip} frames"
-                )
-            with torch.no_grad():
-                entry.term.of_restored(batch.clean.clone(), batch)
-            if entry.term.groups():
-                entry.term.of_own_parts(batch.clean.clone(), batch)
-        except (ValueError, RuntimeError) as error:
-            about_size = f"; data.crop = {crop}" if f"{crop}x{crop}" in str(error) else ""
-            raise ConfigError(f"stack.{i}: {error}{about_size}") from None
-
-
-def _check_even(experiment: Experiment, entry: Entry) -> None:
-    """Refuse crops that a term would have to continue by mirroring in every step."""
-    crop, multiple = experiment.data.crop, entry.term.multiple
-    if crop % multiple:
-        raise ValueError(
-            f"'{entry.name}' halves the image by Haar's transform; "
-            f"data.crop = {crop}: expected a multiple of {multiple}"
-        )
-
-
-def _check_steps(experiment: Experiment, method: Method) -> None:
-    """Refuse stacks that leave a step without a term, or a balanced term without one to balance against."""
-    options = [entry.options for entry in method.stack.entries]
-    turns = {0, *(o.start for o in options), *(o.stop for o in options)}
-    for step in sorted(t for t in turns if t < experiment.schedule.steps):
-        acting = method.stack.acting(step)
-        if not acting:
-            raise ConfigError(
-                f"stack: no term acts at step {step}; expected one at every step of the schedule"
-            )
-        if all(entry.options.balance for entry in acting):
-            raise ConfigError(f"stack: only balanced terms act at step {step}; expected one without balance")
-    if method.stack.balanced and experiment.distributed.strategy == "fully-shard":
-        raise ConfigError(
-            'stack: balance needs a whole last layer; expected distributed.strategy = "replicate"'
-        )
-
-
-def _check_fit(experiment: Experiment, data: Pairs, network: torch.nn.Module) -> None:
-    """Refuse a network that cannot take the degraded crop or does not give back the clean one's size."""
-    scale, multiple = data.degradation.scale, network.multiple
-    if network.scale != scale:
-        raise ConfigError(
-            f"network: '{experiment.network['name']}' enlarges by {network.scale}, but data.degradation "
-            f"'{experiment.data.degradation['name']}' shrinks by {scale}"
-        )
-    channels = 1 if experiment.data.grey else 3
-    if network.channels != channels:
-        raise ConfigError(
-            f"network: takes {network.channels} channel(s), but data.grey = "
-            f"{str(experiment.data.grey).lower()} gives {channels}"
-        )
-    if (data.crop // scale) % multiple:
-        raise ConfigError(
-            f"data.crop = {data.crop}: expected a multiple of {math.lcm(scale, scale * multiple)} for this network"
-        )

@@ -37,11 +37,17 @@ def plan(
         raise RequestError(f"--format {format}: expected {', '.join(FORMATS)}{nearest(format, FORMATS)}")
     if not 0 <= shard[0] < shard[1]:
         raise RequestError(f"--shard {shard[0]}/{shard[1]}: expected i/n with i from 0 to n-1")
+    if Path(f"x{suffix}").name != f"x{suffix}":
+        raise RequestError(f"--suffix {suffix}: expected the end of a file name, without folders")
     sources = _expanded(inputs, out)
     if _is_file_name(out, inputs):
-        return _single(sources, out, suffix, format)
-    if out.exists() and not out.is_dir():
-        raise RequestError(f"--out {out}: a file; expected a folder for {len(sources)} inputs")
+        return _single(sources, out, suffix, format)[shard[0] :: shard[1]]
+    above = next(
+        place for place in (out, *out.parents) if place.exists() or place == Path(place.anchor or ".")
+    )
+    if above.exists() and not above.is_dir():
+        what = "a file" if above == out else f"{above} is a file"
+        raise RequestError(f"--out {out}: {what}; expected a folder for {len(sources)} inputs")
     jobs = [Job(source, out / _target(relative, suffix, format)) for source, relative in sources]
     jobs = list({(job.source.resolve(), job.target): job for job in jobs}.values())
     explicit = {Path(i).resolve() for i in inputs}
@@ -91,6 +97,10 @@ def _of_folder(folder: Path, out: Path) -> list[tuple[Path, Path]]:
 
 
 def _is_file_name(out: Path, inputs: Sequence[str | Path]) -> bool:
+    if out.suffix.lower() in IMAGE_SUFFIXES and out.suffix.lower() not in WRITERS and not out.is_dir():
+        raise RequestError(
+            f"--out {out}: {out.suffix} cannot be written; expected {', '.join(sorted(WRITERS))}"
+        )
     if out.suffix.lower() not in WRITERS or out.is_dir():
         return False
     if len(inputs) == 1 and Path(inputs[0]).expanduser().is_file():

@@ -271,6 +271,7 @@ def _log(run: Run, logs: Log | None, done: int, found: Mapping[str, Tensor]) -> 
 
 def _validated(run: Run, logs: Log | None, done: int) -> None:
     """Measure the averaged restorer, show what it does, and keep the scores and the best step."""
+    _agree(run)
     restorer = run.restorer()
     if logs and run.experiment.validation.previews:
         keys = [(run.data.seed, i) for i in range(run.experiment.validation.previews)]
@@ -283,11 +284,20 @@ def _validated(run: Run, logs: Log | None, done: int) -> None:
     run.progress(done, {f"validation/{k}": v for k, v in scores.items()})
     score = next(iter(scores.values()))
     run.record.scores = scores
-    if run.record.best is None or score > run.record.best[1]:
+    sign = -1 if getattr(run.validate, "better", "higher") == "lower" else 1
+    best = run.record.best
+    if math.isfinite(score) and (best is None or sign * score > sign * best[1]):
         run.record.best = (done, score)
 
 
+def _agree(run: Run) -> None:
+    """Let all ranks hold the same buffers: what is measured and kept is one network."""
+    for module in [*run.groups.values(), *run.averages.values()]:
+        distributed.average_buffers(module)
+
+
 def _saved(run: Run) -> None:
+    _agree(run)
     folder, record = run.folder / "checkpoints", run.record
     checkpoint.save(folder, run.state, record.step, asdict(record))
     if distributed.rank() == 0:

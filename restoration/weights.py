@@ -100,7 +100,7 @@ def _load_ours(path: Path) -> Restorer:
     card = _card(record, path)
     try:
         network = build(NETWORKS, dict(card.network), "network", "network")
-    except ConfigError as error:
+    except (ConfigError, TypeError, ValueError) as error:
         raise WeightsError(f"{path}: its card describes no network of ours: {error}") from None
     if card.scale != network.scale:
         raise WeightsError(f"{path}: its card says scale {card.scale}, its network has {network.scale}")

@@ -5,6 +5,7 @@ spandrel takes seconds to import, so it is imported where it is first needed.
 
 import inspect
 import typing
+import warnings
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, Literal
@@ -33,6 +34,8 @@ ONE_IMAGE = ("DRUNet", "IPT", "SeemoRe")
 CHANNELS_FIRST = ("FFTformer", "IPT")
 # a gradient of its own that autocast does not reach
 FULL_PRECISION = ("KBNet",)
+# the architectures' own defaults of the two do not always fit
+WINDOWS = "; expected img_size to be a multiple of window_size, such as window_size = 8"
 # what the constructors raise when keywords do not fit each other
 MISFIT = (ArithmeticError, AssertionError, LookupError, RuntimeError, TypeError, ValueError)
 
@@ -49,10 +52,17 @@ class Spandrel(Network):
         entry = _trainable(architecture)
         constructor = _classes(entry)[variant or next(iter(_classes(entry)))]
         try:
-            model = constructor(**keywords)
-            descriptor = entry.load(model.state_dict())
+            with warnings.catch_warnings():  # architectures use what torch will change one day
+                warnings.simplefilter("ignore")
+                model = constructor(**keywords)
+                descriptor = entry.load(model.state_dict())
         except MISFIT as error:
-            raise ValueError(f"{architecture} cannot be built with these keywords: {error}") from error
+            hint = (
+                WINDOWS
+                if {"window_size", "img_size"} <= set(inspect.signature(constructor).parameters)
+                else ""
+            )
+            raise ValueError(f"{architecture} cannot be built with these keywords: {error}{hint}") from error
         self.adapter = Adapter(model, descriptor)
         self.scale = self.adapter.scale
         self.multiple = self.adapter.multiple

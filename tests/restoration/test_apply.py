@@ -287,7 +287,7 @@ def test_restorer_that_fails_on_one_image_does_not_stop_the_rest(tmp_path):
 def test_huge_file_is_refused_by_the_limit_given(tmp_path):
     source = save(tmp_path / "a.png")
     report = apply(Enlarge(), [source], tmp_path / "out", max_pixels=98)
-    assert "expected at most 9.8e-05 (--max-pixels); skipped" in report.failed[source]
+    assert "expected at most 9.8e-05 (apply: --max-pixels); skipped" in report.failed[source]
 
 
 def test_shards_part_the_files(tmp_path):

@@ -75,9 +75,37 @@ TRAIN = ("train", "sr-x4-small", "--device", "cpu", "--set", "validation.protoco
             'data.images = "nowhere/at/all": no such folder or file',
         ),
         ((*TRAIN, "--set", "data.images=empty"), 'data.images = "empty": no images in this folder'),
-        ((*TRAIN, "--set", "data.images=photos"), "photos/0.png: 48x40 pixels, smaller than data.crop = 128"),
+        ((*TRAIN, "--set", "data.images=photos"), "photos/0.png: 48x40 pixels, smaller than data.crop = 192"),
         ((*TRAIN, "--set", "stack=[]"), "stack: empty; expected at least one [[stack]] entry"),
         ((*TRAIN, "--set", "stack.0.weight=nan"), "stack.0: weight = nan; expected a finite number"),
+        (
+            (*TRAIN, "--set", "network.width=0"),
+            "network: 'head.weight' has no numbers; expected sizes from 1",
+        ),
+        ((*TRAIN, "--set", "optimizer.default.lr=inf"), "optimizer.default.lr = Infinity: expected "),
+        ((*TRAIN, "--set", "name=../evil"), 'name = "../evil": expected a name of letters'),
+        (
+            (*TRAIN, "--set", "initial=denoise-color-small"),
+            'initial = "denoise-color-small": 0 of 46 tensors, 0.0% of the numbers, fit the network of this',
+        ),
+        ((*TRAIN, "--dry-run", "--out", "photos"), "photos: holds files but no run of ours"),
+        (
+            ("apply", "bicubic-x4", "photos", "--out", "out", "--suffix", "a/b"),
+            "--suffix a/b: expected the end of a file name, without folders",
+        ),
+        (("apply", "bicubic-x4", "photos/0.png", "--out", "o.gif"), "--out o.gif: .gif cannot be written; "),
+        (
+            ("apply", "bicubic-x4", "photos", "--out", "photos/0.png/x"),
+            "--out photos/0.png/x: photos/0.png is a file; expected a folder for ",
+        ),
+        (
+            ("benchmark", "photos-x4", "bicubic-x4", "--out", "photos/0.png"),
+            "--out photos/0.png: file exists; expected a folder",
+        ),
+        (
+            ("benchmark", "--pairs", "photos", "photos", "set5-x4"),
+            "Invalid value: set5-x4: has no meaning beside --pairs",
+        ),
         ((*TRAIN, "--set", "optimizer.default.lr=-1"), "optimizer.default.lr = -1: expected greater than 0"),
         (
             (*TRAIN, "--set", "optimizer.default.betas=[2.0, 3.0]"),

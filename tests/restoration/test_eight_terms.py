@@ -44,7 +44,7 @@ def document(names: tuple[str, ...], steps: int, batch: int = 2) -> dict:
     return {
         "name": "eight", "task": "super-resolution",
         "schedule": {"steps": steps, "batch": batch, "warmup": 2, "bfloat16": False, "average": 0.9, "checkpoint": 50},
-        "data": {"images": "photos", "crop": 48, "degradation": {"name": "bicubic", "scale": 2}},
+        "data": {"images": "package:photos", "crop": 48, "degradation": {"name": "bicubic", "scale": 2}},
         "network": {"name": "plain-sr", "scale": 2, "width": 16, "blocks": 2},
         "stack": [{"name": name, **EIGHT[name]} for name in names],
         "optimizer": optimizer,

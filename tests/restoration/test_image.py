@@ -382,11 +382,11 @@ def test_size_is_judged_by_the_header(tmp_path):
     idat = struct.pack(">L", 10) + b"IDAT"
     (tmp_path / "huge.png").write_bytes(b"\x89PNG\r\n\x1a\n" + chunk + idat)
     assert refusal_of(tmp_path / "huge.png") == (
-        "40000x20000 by its header, 800.0 megapixels; expected at most 512 (--max-pixels)"
+        "40000x20000 by its header, 800.0 megapixels; expected at most 512 (apply: --max-pixels)"
     )
     write(tmp_path / "small.png", Picture(random_samples(3)))
     assert refusal_of(tmp_path / "small.png", max_pixels=34) == (
-        "7x5 by its header, 0.0 megapixels; expected at most 3.4e-05 (--max-pixels)"
+        "7x5 by its header, 0.0 megapixels; expected at most 3.4e-05 (apply: --max-pixels)"
     )
 
 
