@@ -250,6 +250,19 @@ def test_best_is_kept_even_between_checkpoints(tiny):
     assert again.record.best == (2, 0.0) and again.record.scores == {"psnr-y": -6.0}
 
 
+def test_best_is_the_lowest_where_lower_is_better_and_never_what_is_not_finite(tiny):
+    class Distance:
+        better = "lower"
+
+        def __call__(self, restorer: nn.Module, step: int) -> dict[str, float]:
+            return {"lpips": float("nan") if step == 2 else abs(step - 4.0)}
+
+    run = tiny("lowest", ["validation.every=2"])
+    run.validate = Distance()
+    train(run)
+    assert run.record.best == (4, 0.0)
+
+
 def test_batch_norm_network_resumes_exactly(tiny):
     settings = ['network={ name = "srresnet", scale = 2, width = 8, blocks = 1 }', "schedule.micro_batches=2"]
     expected = weights(train(tiny("straight-norm", settings)))
