@@ -254,7 +254,7 @@ def test_best_is_the_lowest_where_lower_is_better_and_never_what_is_not_finite(t
     class Distance:
         better = "lower"
 
-        def __call__(self, restorer: nn.Module, step: int) -> dict[str, float]:
+        def __call__(self, restorer: torch.nn.Module, step: int) -> dict[str, float]:
             return {"lpips": float("nan") if step == 2 else abs(step - 4.0)}
 
     run = tiny("lowest", ["validation.every=2"])
