@@ -20,7 +20,7 @@ from restoration.benchmarks.samples import Sample, load_sample, loaded_ahead
 from restoration.benchmarks.scores import Score, planes, score
 from restoration.config import nearest
 from restoration.data import data_root
-from restoration.errors import RequestError, RestorationError
+from restoration.errors import ImageError, RequestError, RestorationError
 from restoration.restorers.network import Restorer
 
 # called with each restored image as it comes, before the next one exists
@@ -120,8 +120,18 @@ def _measured(
     tallies = {name: _Tally({metric: {} for metric in protocol.metrics}) for name in restorers}
     facts: dict[str, dict[str, str]] = {}
     ours = list(enumerate(images))[share]
-    load = lambda entry: load_sample(protocol, entry[1], entry[0], len(images))  # noqa: E731
+
+    def load(entry: tuple[int, Case]) -> Sample | tuple[str, str]:
+        try:
+            return load_sample(protocol, entry[1], entry[0], len(images))
+        except ImageError as error:  # the other images still count, and every row says why this one does not
+            return entry[1].name, str(error)
+
     for done, sample in enumerate(loaded_ahead(load, ours), 1):
+        if not isinstance(sample, Sample):
+            for tally in tallies.values():
+                tally.note(sample[0], dict.fromkeys(protocol.metrics, sample[1]))
+            continue
         hashes = {key: getattr(sample, key) for key in ("sha256", "pixels_sha256", "degraded_sha256")}
         facts[sample.name] = {key: value for key, value in hashes.items() if value}
         truth = planes(sample.clean, protocol, protocol.metrics)

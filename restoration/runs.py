@@ -170,14 +170,23 @@ def description(run: Run) -> dict[str, str]:
 
 
 def splitting(run: Run) -> dict[str, str]:
-    """Return what accumulation and ranks change for networks with batch statistics; nothing for others."""
+    """Return what accumulation and ranks change for networks with batch statistics or dropout; nothing for others."""
     parts, world = run.experiment.schedule.micro_batches, distributed.world()
-    if not getattr(run.template, "batch_statistics", False) or parts * world == 1:
+    if parts * world == 1:
         return {}
-    images = run.experiment.schedule.batch // (parts * (1 if run.device.type == "cuda" else world))
-    return {
-        "batch norm": f"statistics are those of {images} images, not of the batch of {run.data.batch_size}"
-    }
+    facts = {}
+    if getattr(run.template, "batch_statistics", False):
+        images = run.experiment.schedule.batch // (parts * (1 if run.device.type == "cuda" else world))
+        counted = _counted(images, "image")
+        facts["batch norm"] = f"statistics are those of {counted}, not of the batch of {run.data.batch_size}"
+    if any(_drops(module) for module in run.template.modules()):
+        facts["dropout"] = "drawn anew for every rank and micro-batch: another split is another training"
+    return facts
+
+
+def _drops(module: torch.nn.Module) -> bool:
+    rate = getattr(module, "drop_prob", None) if not hasattr(module, "p") else module.p
+    return "drop" in type(module).__name__.lower() and bool(rate)
 
 
 def export(run: Run, restorer: Any, parts: Mapping[str, Mapping[str, torch.Tensor]]) -> Path:  # noqa: ANN401

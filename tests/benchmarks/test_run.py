@@ -12,7 +12,7 @@ from restoration.benchmarks.result import merge
 from restoration.benchmarks.run import Inference, benchmark, evaluate
 from restoration.benchmarks.samples import load_sample
 from restoration.errors import RequestError
-from restoration.image import quantise, read_samples, to_float
+from restoration.image import quantise, read_samples, to_float, write_image
 from restoration.losses.pixel import psnr
 from restoration.weights import load
 
@@ -207,3 +207,21 @@ def test_a_restorer_that_makes_no_numbers_leaves_named_gaps():
     ).rows
     assert row.mean is None
     assert row.missing == {"photos/chelsea.png": "the restored image is not finite"}
+
+
+def test_an_unreadable_image_leaves_a_named_gap_and_the_others_count(tmp_path):
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    for name in ("a", "b", "c"):
+        noise = torch.rand(1, 3, 24, 28, generator=torch.Generator().manual_seed(ord(name)))
+        write_image(folder / f"{name}.png", noise)
+    (folder / "b.png").write_bytes((folder / "b.png").read_bytes()[:300])
+    path = tmp_path / "mine.toml"
+    path.write_text(
+        'name = "mine"\ntask = "super-resolution"\nclean = ["mine"]\ndegraded = { name = "bicubic" }\n'
+        'scale = 2\nborder = 2\nmetrics = ["psnr-y"]\n'
+    )
+    (row,) = evaluate(load("bicubic-x2"), load_protocol(str(path)), data=tmp_path).rows
+    assert row.n == 2 and len(row.per_image) == 2
+    ((image, reason),) = row.missing.items()
+    assert "b.png" in image and "truncated" in reason
