@@ -69,6 +69,7 @@ def process_group(on: torch.device) -> Iterator[None]:
     dist.init_process_group("nccl" if on.type == "cuda" else "gloo")
     try:
         yield
+        dist.barrier()  # the one that leaves first would take the others' store with it
     finally:
         dist.destroy_process_group()
 
