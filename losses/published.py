@@ -101,7 +101,9 @@ def folder() -> Path:
 def entry(name: str) -> Entry:
     """Return an entry of the catalogue by name."""
     if name not in CATALOGUE:
-        raise ValueError(f"unknown weights '{name}'{nearest(name, CATALOGUE)}")
+        raise ValueError(
+            f"unknown weights '{name}'{nearest(name, CATALOGUE) or '; expected one of ' + ', '.join(CATALOGUE)}"
+        )
     return CATALOGUE[name]
 
 

@@ -165,6 +165,8 @@ def benchmark(
     from restoration.benchmarks import command
 
     wanted = [name.strip() for name in metrics.split(",") if name.strip()]
+    if metrics and not wanted:
+        raise typer.BadParameter(f"--metrics {metrics}: names no metric")
     if (pairs or table) and (arguments or compare):
         words = " ".join([*(arguments or []), *(["--compare"] if compare else [])])
         raise typer.BadParameter(f"{words}: has no meaning beside {'--pairs' if pairs else '--table'}")
@@ -244,7 +246,7 @@ def weights(
     from restoration.errors import RequestError
     from restoration.printing import columns
 
-    if action == "list":
+    if action == "list" and not name:
         typer.echo(columns(catalogue.lines()))
     elif action == "fetch" and name:
         typer.echo(catalogue.fetch(name))

@@ -161,7 +161,7 @@ def description(run: Run) -> dict[str, str]:
     facts = {
         "parameters": f"{cost.parameters(network):,}",
         "multiply-adds": f"{cost.multiply_adds(network, channels, side) / 1e3:.3g} G per megapixel of input",
-        "memory": f"about {needed / GIB:.2g} GiB for a step of {share} images of {side}x{side}",
+        "memory": f"about {needed / GIB:.2g} GiB for a step of {_counted(share, 'image')} of {side}x{side}",
         "data": f"{len(data.photographs)} images; {_epochs(run):.3g} epochs",
         "learns": ", ".join(f"{n} ({cost.parameters(m):,})" for n, m in run.groups.items()),
         "device": f"{run.device}, {_counted(distributed.world(), 'process', 'processes')}, {number}",

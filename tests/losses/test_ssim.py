@@ -364,9 +364,9 @@ def test_refusals():
     small = torch.rand(1, 3, 10, 64)
     assert message(ssim, small, small) == "ssim: images are 10x64; a window needs 11 pixels a side"
     image = torch.rand(1, 3, 96, 128)
-    expected = "ms-ssim: images are 96x128; five scales of an 11-pixel window need 161 pixels a side, or small = \"fewer-scales\""
+    expected = 'ms-ssim: images are 96x128; five scales of an 11-pixel window need 161 pixels a side, or small = "fewer-scales"'
     assert message(ms_ssim, image, image) == expected
-    expected = "ms-ssim: images are 96x128; five scales of a 9-pixel window need 129 pixels a side, or small = \"fewer-scales\""
+    expected = 'ms-ssim: images are 96x128; five scales of a 9-pixel window need 129 pixels a side, or small = "fewer-scales"'
     assert message(ms_ssim, image, image, window=9) == expected
     expected = "ms-ssim: images are 10x64; a window needs 11 pixels a side"
     assert message(ms_ssim, small, small, small="fewer-scales") == expected
