@@ -42,11 +42,6 @@ def nearest(name: str, names: Iterable[str]) -> str:
     return f"; did you mean '{close[0]}'?" if close else ""
 
 
-def nearest_or_all(name: str, names: Iterable[str]) -> str:
-    """Return ``"; did you mean 'x'?"`` for the closest of ``names``, or all of them."""
-    return nearest(name, names) or f"; expected one of {', '.join(names)}"
-
-
 def read_toml(path: Path) -> dict[str, Any]:
     """Return the document at ``path``."""
     try:

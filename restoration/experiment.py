@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from restoration import agreement, frozen
-from restoration.config import Spec, Table, check, nearest, nearest_or_all, override, read_toml, typed
+from restoration.config import Spec, Table, check, nearest, override, read_toml, typed
 from restoration.errors import ConfigError
 
 Task = Literal[
@@ -166,7 +166,8 @@ def find(source: str) -> Path:
             raise ConfigError(f"{source}: no such experiment file")
         return path
     if source not in shipped():
-        raise ConfigError(f"unknown experiment '{source}'{nearest_or_all(source, shipped())}")
+        hint = nearest(source, shipped()) or f"; expected one of {', '.join(shipped())}, or a TOML file"
+        raise ConfigError(f"unknown experiment '{source}'{hint}")
     return Path(str(files("restoration").joinpath("experiments", f"{source}.toml")))
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from restoration import experiment
-from restoration.config import REQUIRED, Spec, described, keywords, nearest_or_all
+from restoration.config import REQUIRED, Spec, described, keywords, nearest
 from restoration.errors import RequestError
 
 Lines = dict[str, str]
@@ -93,7 +93,9 @@ def listing(family: str, others: Mapping[str, Callable[[], Lines]]) -> Lines:
     if family in others:
         return others[family]()
     if family not in TABLES:
-        raise RequestError(f"list: unknown family '{family}'{nearest_or_all(family, [*TABLES, *others])}")
+        known = [*TABLES, *others]
+        hint = nearest(family, known) or f"; expected one of {', '.join(known)}"
+        raise RequestError(f"list: unknown family '{family}'{hint}")
     table = TABLES[family][1]()
     return {name: inspect.cleandoc(part.__doc__ or "").split("\n")[0] for name, part in table.items()}
 
