@@ -112,8 +112,8 @@ class HardMixing(Objective):
 class AttractionRepulsion(OfSimilarities):
     """``Σₚ w⁺ₚ ‖z − z⁺ₚ‖² − β Σₖ w⁻ₖ ‖z − z⁻ₖ‖²`` (CACR; Zheng et al., 2023).
 
-    w⁺ = softmaxₚ(t⁺ ‖z − z⁺ₚ‖²) and w⁻ = softmaxₖ(−t⁻ ‖z − z⁻ₖ‖²): far positives and near negatives weigh most. The
-    weights have a gradient. With one positive, w⁺ is 1.
+    w⁺ = softmaxₚ(t⁺ ‖z − z⁺ₚ‖²) and w⁻ = softmaxₖ(−t⁻ ‖z − z⁻ₖ‖²): far positives and near negatives weigh most;
+    t⁺ is ``attraction``, t⁻ ``repulsion``. The weights have a gradient. With one positive, w⁺ is 1.
     """
 
     attraction: float = 1.0

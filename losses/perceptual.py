@@ -51,7 +51,7 @@ class Perceptual(Loss):
         """Return the distance, given the features of each layer, (N, C, H, W): (N,)."""
         if self.normalise:
             restored, clean = [unit(f) for f in restored], [unit(f) for f in clean]
-        differences = [mean_difference(*pair, self.distance) for pair in zip(restored, clean, strict=True)]
+        differences = [layer_difference(*pair, self.distance) for pair in zip(restored, clean, strict=True)]
         factor = self.feature_scale if self.distance == "l1" else self.feature_scale**2
         return factor * weighted(differences, self.weights)
 
@@ -83,7 +83,7 @@ class Style(Loss):
     def between(self, restored: Sequence[Tensor], clean: Sequence[Tensor]) -> Tensor:
         """Return the distance, given the features of each layer, (N, C, H, W): (N,)."""
         pairs = zip(restored, clean, strict=True)
-        return weighted([mean_difference(gram(a), gram(b), self.distance) for a, b in pairs], self.weights)
+        return weighted([layer_difference(gram(a), gram(b), self.distance) for a, b in pairs], self.weights)
 
     def _layers(self) -> tuple[str, ...]:
         return self.layers or (STYLE_LAYERS if self.features.startswith("vgg") else ())
@@ -104,7 +104,7 @@ def unit(features: Tensor) -> Tensor:
     return features / (vector_norm(features, dim=1, keepdim=True) + 1e-10)
 
 
-def mean_difference(a: Tensor, b: Tensor, distance: Distance) -> Tensor:
+def layer_difference(a: Tensor, b: Tensor, distance: Distance) -> Tensor:
     """Return the mean absolute ("l1") or squared ("l2") difference of each image: (N,)."""
     return per_image((a - b).abs() if distance == "l1" else (a - b).square())
 

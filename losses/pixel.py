@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn.functional import huber_loss, l1_loss, mse_loss
 
 from restoration.losses.checks import positive
-from restoration.losses.loss import Pointwise, per_image, same_shape
+from restoration.losses.loss import Pointwise
 
 # A pair that differs by less than this mean square is equal for every image file; keeps PSNR finite, at 100 dB.
 FLOOR = 1e-10
@@ -106,6 +106,3 @@ def psnr(restored: Tensor, clean: Tensor) -> Tensor:
 
 def _ranged(restored: Tensor, clean: Tensor, data_range: float) -> tuple[Tensor, Tensor]:
     return (restored, clean) if data_range == 1.0 else (restored * data_range, clean * data_range)
-
-
-__all__ = ["FLOOR", "L1", "L2", "Charbonnier", "Huber", "Psnr", "per_image", "psnr", "same_shape"]
