@@ -15,15 +15,20 @@ PEERS = ("basicsr", "piq", "opencv-python", "opencv-python-headless", "torchvisi
 
 
 def alternate(callables: dict[str, Callable[[], object]], repeats: int) -> dict[str, list[float]]:
-    """Return the seconds of every call, by name: one warm-up each, then A B A B …, so that a slow minute hits all."""
+    """Return the seconds of every call, by name: one warm-up each, then A B C, B C A, …
+
+    So a slow minute hits all, and so does what the call before leaves in the caches.
+    """
     if repeats < 1:
         raise ValueError(f"repeats = {repeats}; expected a whole number from 1")
     for call in callables.values():
         call()
     seconds: dict[str, list[float]] = {name: [] for name in callables}
+    order = list(callables)
     for _ in range(repeats):
-        for name, call in callables.items():
-            seconds[name].append(_seconds(call))
+        for name in order:
+            seconds[name].append(_seconds(callables[name]))
+        order = [*order[1:], order[0]]
     return seconds
 
 
