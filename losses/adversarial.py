@@ -65,7 +65,7 @@ class Adversarial(Term):
     section 4.1). Norms are over all of an image; D is the mean over its logits.
     """
 
-    value_range = "from 0; any number under hinge and wasserstein-gp"
+    value_range = "from 0, any number under hinge and wasserstein-gp"
     sized_by = "its discriminator"
 
     def __init__(

@@ -120,7 +120,7 @@ class MomentMatching(Loss):
     the positions of its ``layer`` ("" is the last usual one). Moving samples about changes nothing if all are seen.
     """
 
-    value_range: ClassVar[str] = "from 0; the unbiased MMD may fall below"
+    value_range: ClassVar[str] = "from 0, of the unbiased MMD also below"
     compares: ClassVar[Compares] = "set"
     minimum_size: ClassVar[int] = 2
 

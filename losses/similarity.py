@@ -109,7 +109,7 @@ class Vif(Loss):
     the clean one. It is no loss to train with alone.
     """
 
-    value_range: ClassVar[str] = "to 1; below 0 where the restored image has more contrast"
+    value_range: ClassVar[str] = "up to 1, below 0 where the restored image has more contrast"
     minimum_size: ClassVar = 41
     better: ClassVar = "higher"
     as_metric: ClassVar = ("vif",)

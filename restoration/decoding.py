@@ -114,9 +114,8 @@ def _decode(image: ImageFile, stream: IO[bytes]) -> Decoded:
     else:
         orientation, exif = upright(exif_of(image))
         samples = turned(samples, orientation)
-    dpi = (
-        image.info.get("dpi") if image.format != "TIFF" or 282 in image.tag_v2 else None
-    )  # else Pillow says 1
+    # a TIFF that says nothing of its resolution has 1 dpi, says Pillow
+    dpi = None if image.format == "TIFF" and 282 not in image.tag_v2 else image.info.get("dpi")
     return Decoded(
         samples, palette, icc or None, exif or None,
         (float(dpi[0]), float(dpi[1])) if dpi else None,

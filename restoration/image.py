@@ -71,9 +71,8 @@ def find_images(folder: str | Path) -> list[Path]:
     """Return the image files below ``folder``, sorted; hidden files and folders are left out."""
     found, seen = [], set()
     for parent, folders, names in os.walk(folder, onerror=_refuse, followlinks=True):
-        if (
-            place := os.path.realpath(parent)
-        ) in seen:  # a link to a folder above, or a second one to the same
+        place = os.path.realpath(parent)
+        if place in seen:  # a link to a folder above, or a second one to the same
             folders.clear()
             continue
         seen.add(place)
