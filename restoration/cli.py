@@ -47,6 +47,11 @@ def main() -> None:
         code = _fail(f"{error.filename}: {error.strerror}", 2)
     except OSError as error:
         code = _fail(f"{error.filename or 'the system'}: {error.strerror or error}", 1)
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        # torch's threads of sharded modules may outlive the group, and then abort a rank that has done its work
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code or 0)
     sys.exit(code or 0)
 
 
