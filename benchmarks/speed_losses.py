@@ -94,10 +94,10 @@ def compare(label: str, batch: Batch, repeats: int) -> dict[str, Any]:
     name, keys = DRAWN.get(label, (label, {}))
     restored = (0.9 * batch.clean + 0.05).requires_grad_()
     entry = Stack(made(name, keys)).entries[-1]
-    contenders = {"ours": lambda: _descend(restored, entry.term.of_restored(restored, batch).mean())}
+    contenders = {"ours": lambda: _descend(restored, entry.term.of_batch(restored, batch))}
     for peer_name, function in PEERS.get(label, {}).items():
         measured = function()
-        contenders[peer_name] = lambda f=measured: _descend(restored, f(restored, batch.clean).mean())
+        contenders[peer_name] = lambda f=measured: _descend(restored, _scalar(f(restored, batch.clean)))
     slowest = max(max(times) for times in alternate(contenders, 1).values())
     seconds = alternate(contenders, max(repeats, min(MOST, int(SPENT / slowest))))
     middle = {who: 1000 * value / PATCHES for who, value in medians(seconds).items()}
@@ -128,6 +128,10 @@ def sharing(batch: Batch, repeats: int) -> dict[str, Any]:
 
 def _descend(restored: Tensor, value: Tensor) -> None:
     torch.autograd.grad(value, restored)
+
+
+def _scalar(value: Tensor) -> Tensor:
+    return value.mean() if value.ndim else value
 
 
 def _piq(name: str, **keywords: object) -> Callable[[], Function]:

@@ -32,6 +32,10 @@ class Loss(ABC):
     def __call__(self, restored: Tensor, clean: Tensor) -> Tensor:
         """Return the loss of each image: (N,)."""
 
+    def mean(self, restored: Tensor, clean: Tensor) -> Tensor:
+        """Return the mean over the batch, a scalar; some losses have a shorter way to it than by every image."""
+        return self(restored, clean).mean()
+
     def metric(self, value: Tensor) -> Tensor:
         """Return the benchmark's number for a loss value; the same number unless the class says otherwise."""
         return value
@@ -64,9 +68,7 @@ def per_image(values: Tensor) -> Tensor:
     # the division comes after the sum: the gradient of a mean would be written out at full size
     if values.dtype in (torch.float16, torch.bfloat16):  # sums overflow
         return per_image(values.float()).to(values.dtype)
-    if values.ndim == 4 and values.is_contiguous(memory_format=torch.channels_last):
-        values = values.permute(0, 2, 3, 1)  # as it lies in memory: flattening copies nothing
-    return values.flatten(1).sum(1) / math.prod(values.shape[1:])
+    return values.sum(tuple(range(1, values.ndim))) / math.prod(values.shape[1:])
 
 
 def same_shape(restored: Tensor, clean: Tensor) -> Tensor:

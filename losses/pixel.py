@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn.functional import huber_loss, l1_loss, mse_loss
 
 from restoration.losses.checks import positive
-from restoration.losses.loss import Pointwise
+from restoration.losses.loss import Pointwise, same_shape
 
 # A pair that differs by less than this mean square is equal for every image file; keeps PSNR finite, at 100 dB.
 FLOOR = 1e-10
@@ -27,6 +27,10 @@ class L1(Pointwise):
         """Return the absolute difference of every sample."""
         return l1_loss(*_ranged(restored, clean, self.data_range), reduction="none")
 
+    def mean(self, restored: Tensor, clean: Tensor) -> Tensor:
+        """Return the mean over the batch in one reduction."""
+        return l1_loss(*_ranged(restored, same_shape(restored, clean), self.data_range))
+
 
 @dataclass(frozen=True)
 class L2(Pointwise):
@@ -40,6 +44,10 @@ class L2(Pointwise):
     def errors(self, restored: Tensor, clean: Tensor) -> Tensor:
         """Return the squared difference of every sample."""
         return mse_loss(*_ranged(restored, clean, self.data_range), reduction="none")
+
+    def mean(self, restored: Tensor, clean: Tensor) -> Tensor:
+        """Return the mean over the batch in one reduction."""
+        return mse_loss(*_ranged(restored, same_shape(restored, clean), self.data_range))
 
 
 @dataclass(frozen=True)
@@ -76,6 +84,10 @@ class Huber(Pointwise):
     def errors(self, restored: Tensor, clean: Tensor) -> Tensor:
         """Return Huber's function of every sample."""
         return huber_loss(*_ranged(restored, clean, self.data_range), reduction="none", delta=self.delta)
+
+    def mean(self, restored: Tensor, clean: Tensor) -> Tensor:
+        """Return the mean over the batch in one reduction."""
+        return huber_loss(*_ranged(restored, same_shape(restored, clean), self.data_range), delta=self.delta)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """The loss stack: weighted terms over (restored, batch), evaluated in float32."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -68,7 +68,7 @@ class Stack:
             raise ValueError(f"no term of the stack acts at step {batch.step}")
         with torch.autocast(restored.device.type, enabled=False), shared_passes():
             image = restored.float()
-            values = {e.name: e.term.of_restored(image, batch).mean() for e in acting}
+            values = {e.name: e.term.of_batch(image, batch) for e in acting}
         weights = {e.name: e.options.weight_at(batch.step) for e in acting}
         logs = {name: value.detach() for name, value in values.items()}
         if any(e.options.balance for e in acting) and (last := last_kernel(restored)) is not None:
@@ -80,6 +80,24 @@ class Stack:
         if (batch.step + 1) % MEASURE_EVERY == 0:
             logs |= {f"{name}.slope": _slope(value, image) for name, value in weighted.items()}
         return sum(weighted.values()), logs
+
+    def slopes_of(self, restored: Tensor, batch: Pair) -> Callable[[], dict[str, Tensor]]:
+        """Return what works out, when it is called, the norm of each term's gradient at the restored images.
+
+        For finding the term whose gradient is not finite: every term is evaluated anew, weighted, on these images.
+        """
+        image = restored.detach().float()
+
+        def slopes() -> dict[str, Tensor]:
+            found = {}
+            for entry in self.acting(batch.step):
+                alone = image.clone().requires_grad_()
+                with torch.enable_grad(), torch.autocast(image.device.type, enabled=False), shared_passes():
+                    value = entry.options.weight_at(batch.step) * entry.term.of_batch(alone, batch)
+                found[entry.name] = _slope(value, alone)
+            return found
+
+        return slopes
 
     def of_own_parts(self, restored: Tensor, batch: Pair) -> Iterator[tuple[str, Tensor]]:
         """Yield (group, scalar) for every acting term that owns parts, in the order of the stack."""

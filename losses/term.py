@@ -62,6 +62,10 @@ class Term(ABC):
     def of_restored(self, restored: Tensor, batch: Pair) -> Tensor:
         """Return what the restorer is asked to lower, one number per image: (N,)."""
 
+    def of_batch(self, restored: Tensor, batch: Pair) -> Tensor:
+        """Return the mean of `of_restored` over the images, which is what a stack weighs: a scalar."""
+        return self.of_restored(restored, batch).mean()
+
     @abstractmethod
     def of_own_parts(self, restored: Tensor, batch: Pair) -> Tensor:
         """Return the scalar that this term's own parts lower, given the detached restored image."""
@@ -135,15 +139,22 @@ class PairTerm(Partless):
 
     def of_restored(self, restored: Tensor, batch: Pair) -> Tensor:
         """Return the loss of each image, in the colour space and region that were asked for: (N,)."""
-        clean = batch.clean
-        if self.colour == "luma":
-            restored, clean = luma(restored), luma(clean)
+        restored, clean = self._seen(restored, batch.clean)
         if self.region == "all":
             return self.loss(restored, clean)
         where = region_of(batch.mask, self.region)
         if isinstance(self.loss, Pointwise):
             return self.loss.within(restored, clean, where)
         return self.loss(restored * where + clean * (1 - where), clean)
+
+    def of_batch(self, restored: Tensor, batch: Pair) -> Tensor:
+        """Return the mean over the images, by the loss's own way where it sees them whole."""
+        if self.region != "all":
+            return self.of_restored(restored, batch).mean()
+        return self.loss.mean(*self._seen(restored, batch.clean))
+
+    def _seen(self, restored: Tensor, clean: Tensor) -> tuple[Tensor, Tensor]:
+        return (luma(restored), luma(clean)) if self.colour == "luma" else (restored, clean)
 
 
 def region_of(mask: Tensor | None, region: str) -> Tensor:

@@ -1,7 +1,7 @@
 """The nouns of training: a batch, an update, a method."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
@@ -64,11 +64,15 @@ class Batch:
 
 @dataclass(frozen=True)
 class Update:
-    """Which group learns, down which scalar, and what to log."""
+    """Which group learns, down which scalar, and what to log.
+
+    ``slopes`` is asked when a gradient is not finite: the norm of each term's own, by the term's name.
+    """
 
     group: str
     loss: Tensor
     logs: Mapping[str, Tensor] = field(default_factory=dict)
+    slopes: Callable[[], Mapping[str, Tensor]] | None = None
 
 
 class Method(ABC):

@@ -14,8 +14,9 @@ from torch import Tensor, nn
 
 from restoration import checkpoint, distributed, memory
 from restoration.data import Pairs, prefetch
-from restoration.errors import RestorationError, TrainingStopped
+from restoration.errors import RestorationError
 from restoration.experiment import Experiment, Schedule
+from restoration.finite import stop_if_not_finite
 from restoration.log import Log
 from restoration.losses.stack import MEASURE_EVERY
 from restoration.method import Batch, Method
@@ -49,6 +50,8 @@ class Run:
     validate: Validate | None = None
     progress: Progress = lambda step, logs: None
     record: Record = field(default_factory=Record)
+    # of the last two steps and their micro-batches: what tells the terms' gradients apart if one is not finite
+    slopes: dict[tuple[int, int], Callable[[], Mapping[str, Tensor]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         schedule, strategy = self.experiment.schedule, self.experiment.distributed.strategy
@@ -138,6 +141,7 @@ def take_step(run: Run, batch: Batch, step: int) -> dict[str, Tensor]:
     schedule = run.experiment.schedule
     parts = batch.to(run.device, run.layout).split(schedule.micro_batches)
     sequences = [run.method.updates(part, step) for part in parts]
+    run.slopes = {place: slopes for place, slopes in run.slopes.items() if place[0] == step - 1}
     logs: dict[str, Tensor] = {}
     while True:
         group = None
@@ -161,6 +165,8 @@ def take_step(run: Run, batch: Batch, step: int) -> dict[str, Tensor]:
             # a term's own name is its value's
             name = group if group == "restorer" or group not in run.averaged else f"{group}.own"
             _collect(logs, {**update.logs, name: update.loss.detach()}, len(sequences))
+            if update.slopes:
+                run.slopes[step, i] = update.slopes
         if group is None:
             return logs
         logs[f"{group}.gradient"] = _descend(run, group, step)
@@ -195,22 +201,6 @@ def _move(average: nn.Module, module: nn.Module, decay: float) -> None:
         torch._foreach_lerp_([a for a, _ in learnt], [p for _, p in learnt], 1 - decay)
         for mine, other in zip(average.buffers(), module.buffers(), strict=True):
             mine.copy_(other)
-
-
-def stop_if_not_finite(run: Run, step: int, logs: Mapping[str, Tensor]) -> None:
-    """Raise when a logged value or gradient of ``step`` is not finite; name the term and the images."""
-    values = distributed.mean(torch.stack([v.detach().float().reshape(()) for v in logs.values()]))
-    if bool(torch.isfinite(values).all()):
-        return
-    found = dict(zip(logs, values.tolist(), strict=True))
-    bad = next(name for name, value in found.items() if not math.isfinite(value))
-    first = step * run.data.batch_size
-    files = run.data.names([(run.data.seed, i) for i in range(first, first + run.data.batch_size)])
-    saved = checkpoint.every(run.folder / "checkpoints")
-    kept = f"the last good checkpoint is {saved[-1]}" if saved else "no checkpoint was written yet"
-    terms = ", ".join(f"{name} {value:.6g}" for name, value in found.items())
-    message = f"step {step + 1}: '{bad}' is not finite; {kept}"
-    raise TrainingStopped(f"{message}\n images: {', '.join(files)}\n values: {terms}")
 
 
 def resume(run: Run) -> Record:

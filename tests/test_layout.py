@@ -20,7 +20,12 @@ ARROWS = {
     "restoration": {"losses", "degradations"},
     "benchmarks": {"restoration", "losses", "degradations"},
 }
-COMPOSITION = {"restoration/cli.py", "restoration/demo.py"}
+COMPOSITION = {
+    "restoration/cli.py",
+    "restoration/cli_parts.py",
+    "restoration/cli_data.py",
+    "restoration/demo.py",
+}
 MODULES = sorted(p for folder in PACKAGES for p in (ROOT / folder).rglob("*.py"))
 
 

@@ -23,7 +23,7 @@ class Direct(Method):
         """Yield the restorer's update, then one for every term that owns parts; one forward pass serves all."""
         restored = self.network(batch.degraded)
         loss, logs = self.stack.of_restored(restored, batch)
-        yield Update("restorer", loss, logs)
+        yield Update("restorer", loss, logs, self.stack.slopes_of(restored, batch))
 
         for group, own in self.stack.of_own_parts(restored, batch):
             yield Update(group, own)

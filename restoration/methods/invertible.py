@@ -49,7 +49,7 @@ class InvertibleRescaling(Method):
         own = self._own(batch)
         for name, weight in self.weights.items():
             loss = loss + weight * own[name]
-        yield Update("restorer", loss, {**logs, **own})
+        yield Update("restorer", loss, {**logs, **own}, self.stack.slopes_of(restored, batch))
 
         for group, value in self.stack.of_own_parts(restored, batch):
             yield Update(group, value)

@@ -46,7 +46,7 @@ class RectifiedFlow(Method):
         velocity = self.network.velocity(between, t, seen)
         restored = flow.one_step(between, velocity.to(between), t)
         loss, logs = self.stack.of_restored(restored, batch)
-        yield Update("velocity", loss, logs)
+        yield Update("velocity", loss, logs, self.stack.slopes_of(restored, batch))
 
         for group, own in self.stack.of_own_parts(restored, batch):
             yield Update(group, own)

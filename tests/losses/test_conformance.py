@@ -113,6 +113,10 @@ def test_one_finite_number_per_image(loss, pair):
     assert value.shape == (3,) and value.dtype == torch.float32 and bool(value.isfinite().all())
 
 
+def test_the_batch_has_the_mean_of_its_images(loss, pair):
+    torch.testing.assert_close(loss.mean(*pair), loss(*pair).mean())
+
+
 def test_least_at_equality_and_growing_with_the_error(name, loss, pair, excused):
     excused(name, "least at equality")
     restored, clean = pair

@@ -88,6 +88,11 @@ def test_one_finite_number_per_image(entry, restored, batch):
     assert value.shape == (4,) and value.dtype == torch.float32 and bool(value.isfinite().all())
 
 
+def test_the_batch_has_the_mean_of_its_images(entry, restored, batch):
+    expected = entry.term.of_restored(restored, batch).mean()
+    torch.testing.assert_close(entry.term.of_batch(restored, batch), expected)
+
+
 def test_zero_where_nothing_is_wrong(name, entry, batch, excused):
     excused(name, "zero at equality")
     made_small = replace(batch, degraded=_half(batch.clean))

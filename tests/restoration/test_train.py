@@ -2,6 +2,7 @@
 
 import math
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from safetensors.torch import load_file
 from restoration import checkpoint
 from restoration.errors import ConfigError, TrainingStopped
 from restoration.experiment import Schedule, load
+from restoration.losses.loss import Loss
 from restoration.runs import build_run, claim, splitting
 from restoration.train import rate, train
 
@@ -197,21 +199,42 @@ def test_not_finite_stops_with_step_term_and_files(tiny):
     entry = run.method.stack.entries[1]
     calm, calls = entry.term.loss, []
 
-    def wild(restored, clean):
-        calls.append(0)
-        return calm(restored, clean) * (math.nan if len(calls) == 5 else 1.0)
+    class Wild(Loss):
+        def __call__(self, restored, clean):
+            calls.append(0)
+            return calm(restored, clean) * (math.nan if len(calls) in (5, 6, 7) else 1.0)
 
-    run.method.stack.entries[1] = replace(entry, term=replace(entry.term, loss=wild))
+    run.method.stack.entries[1] = replace(entry, term=replace(entry.term, loss=Wild()))
     with pytest.raises(TrainingStopped) as caught:
         train(run)
-    first, second, third = str(caught.value).splitlines()
+    first, second, third, fourth = str(caught.value).splitlines()
     assert (
         first
         == f"step 5: 'ssim' is not finite; the last good checkpoint is {run.folder}/checkpoints/step-00000003.safetensors"
     )
     assert second.count(".png") == 4
     assert third.startswith(" values: l1 0.") and ", ssim nan, restorer nan, restorer.gradient nan" in third
+    assert fourth.startswith(" gradients: l1 0.") and fourth.endswith(", ssim nan")
     assert [p.name for p in checkpoint.every(run.folder / "checkpoints")] == ["step-00000003.safetensors"]
+
+
+def test_a_gradient_that_is_not_finite_is_laid_at_its_term(tiny):
+    run = tiny("steep", ["schedule.micro_batches=2"])
+    entry = run.method.stack.entries[1]
+
+    class Steep(Loss):
+        """Finite everywhere; where the images are equal the root has no slope, and 0 times it is none either."""
+
+        def __call__(self, restored, clean):
+            return (0 * (restored - restored.detach()).abs().sqrt()).flatten(1).mean(1) + 0.5
+
+    run.method.stack.entries[1] = replace(entry, term=replace(entry.term, loss=Steep()))
+    with pytest.raises(TrainingStopped) as caught:
+        train(run)
+    first, _, values, gradients = str(caught.value).splitlines()
+    assert first.startswith("step 1: 'restorer.gradient' is not finite; no checkpoint was written yet")
+    assert ", ssim 0.5, " in values
+    assert re.fullmatch(r" gradients: l1 \d\.\d+, ssim nan", gradients)
 
 
 def test_rates():

@@ -1,0 +1,16 @@
+"""Options that several commands share."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Set = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override one key; repeatable.")
+]
+Quiet = Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
+DataRoot = Annotated[Path | None, typer.Option("--data", help="Data root; else RESTORATION_DATA.")]
+Tile = Annotated[str, typer.Option(help="auto, off, or the side of a tile in input pixels.")]
+Precision = Annotated[str, typer.Option(help="auto, fp32 or bf16.")]
