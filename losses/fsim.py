@@ -24,7 +24,9 @@ class Fsim(Loss):
     """``1 − FSIMc``, the feature similarity index (Zhang et al., 2011); of grey images ``1 − FSIM``.
 
     Similarities of phase congruency (Kovesi, 1999), Scharr magnitudes and the I and Q of YIQ, weighted by the larger
-    congruency. 0 at equality, at most 1. Larger images are shrunk to about 256 pixels.
+    congruency. 0 at equality, at most 1. Larger images are shrunk to about 256 pixels. As piq has it: four-digit YIQ,
+    angles from the columns' axis, the lower of two middle energies as the median, and the absolute value of a negative
+    similarity of colours; each moves the value by less than 5e-4 on photographs.
     """
 
     value_range: ClassVar[str] = "0 to 1"
@@ -75,7 +77,7 @@ def phase_congruency(plane: Tensor) -> Tensor:
 @lru_cache(maxsize=8)
 def _log_gabor(height: int, width: int, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor]:
     """Return the filters' transfer functions, (4, 4, H, W), and what noise adds per median amplitude, (4, 1, 1, 1)."""
-    rows, columns = (_frequencies(n).to(torch.float64) for n in (height, width))
+    rows, columns = (_frequencies(n) for n in (height, width))
     radius = (rows[:, None].square() + columns.square()).sqrt()
     angle = torch.atan2(-columns.expand_as(radius), rows[:, None].expand_as(radius))
     low_pass = 1 / (1 + (radius / 0.45) ** 30)
@@ -107,7 +109,7 @@ def _thresholds(filters: Tensor) -> Tensor:
 
 def _frequencies(length: int) -> Tensor:
     """Return the frequency of every sample of a transform, from 0; odd lengths are divided by one less, as in piq."""
-    centred = torch.arange(length) - length // 2
+    centred = torch.arange(length, dtype=torch.float64) - length // 2
     return torch.roll(centred / max(1, length - length % 2), -(length // 2))
 
 

@@ -86,7 +86,7 @@ class Style(Loss):
         return weighted([layer_difference(gram(a), gram(b), self.distance) for a, b in pairs], self.weights)
 
     def _layers(self) -> tuple[str, ...]:
-        return self.layers or (STYLE_LAYERS if self.features.startswith("vgg") else ())
+        return self.layers or (STYLE_LAYERS if str(self.features).startswith("vgg") else ())
 
 
 def gram(features: Tensor) -> Tensor:
