@@ -12,7 +12,7 @@ from torch import Tensor
 
 from restoration.benchmarks.datasets import Case, pixels_sha256
 from restoration.benchmarks.protocol import Protocol
-from restoration.degradations.chain import GREY
+from restoration.degradations.plain import GREY
 from restoration.errors import ImageError
 from restoration.image import quantise, read_samples, rgb, to_float
 from restoration.losses.colour import luma

@@ -1,16 +1,14 @@
-"""Degradations one after the other, and two of a single line."""
+"""Degradations composed: one after the other, one of several, sometimes."""
 
-from dataclasses import dataclass
-from math import prod
-from typing import ClassVar
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
+import numpy as np
 from torch import Tensor
 
-from restoration.degradations.degraded import Degradation, Degraded, Draw, one_per_image
-from restoration.degradations.draws import Key, Keys, generator
-
-# MATLAB's rgb2gray: the first row of the inverse of NTSC's YIQ matrix (0.299, 0.587, 0.114 to three digits)
-GREY = (0.298936021293775, 0.587043074451121, 0.114020904255103)
+from restoration.degradations.degraded import Degradation, Degraded, Draw, joined, one_per_image
+from restoration.degradations.draws import Keys, check_probability, generator, part_key
 
 
 @dataclass(frozen=True)
@@ -25,53 +23,206 @@ class Chain(Degradation):
 
     @property
     def scale(self) -> int:
-        """The product of the parts' scales."""
-        return prod(part.scale for part in self.of)
+        """The product of the parts' scales, from the last absolute one on."""
+        scale = 1
+        for part in self.of:
+            scale = part.scale if part.absolute else scale * part.scale
+        return scale
+
+    @property
+    def multiple(self) -> int:
+        """Of what the sides have to be multiples for every part to see whole pixels."""
+        return multiple_of(self.of)
+
+    @property
+    def varies(self) -> bool:
+        """Whether sizes still vary after the last part."""
+        varies = False
+        for part in self.of:
+            varies = part.varies or (varies and not part.absolute)
+        return varies
+
+    @property
+    def absolute(self) -> bool:
+        """Whether some part's scale is against the image that the outermost chain was given."""
+        return any(part.absolute for part in self.of)
 
     def __call__(self, clean: Tensor, keys: Keys) -> Degraded:
-        """Return the image after the last part; mask and layers are those of the last part that made any."""
+        """Return the image after the last part; mask and layers are those of the last part that made any.
+
+        What restorers shall reach is as the first part says, which saw the clean image; later ones see no such image.
+        """
         one_per_image(clean, keys)
-        image, mask, layers, draw = clean, None, {}, Draw()
+        return self.within(clean, keys, tuple(clean.shape[-2:]))
+
+    def within(self, image: Tensor, keys: Keys, size: tuple[int, int]) -> Degraded:
+        """Return the image after the last part; images go one by one where a part gives them sizes of their own."""
+        if len(image) > 1 and any(part.varies for part in self.of):
+            alone = [self._of(image[i : i + 1], keys[i : i + 1], size) for i in range(len(image))]
+            return joined(image, [([i], degraded) for i, degraded in enumerate(alone)])
+        return self._of(image, keys, size)
+
+    def untouched(self, image: Tensor) -> Degraded:
+        """Return images that no part acted on."""
+        return untouched_by(self.of, image)
+
+    def _of(self, image: Tensor, keys: Keys, size: tuple[int, int]) -> Degraded:
+        mask, layers, draws, clean = None, {}, Draw(), None
         for place, part in enumerate(self.of):
-            degraded = part(image, [_key_of_part(key, place) for key in keys])
+            degraded = part.within(image, [part_key(key, f"chain.{place}") for key in keys], size)
             image = degraded.image
+            clean = degraded.clean if place == 0 else clean
             mask = degraded.mask if degraded.mask is not None else mask
             layers = {**layers, **degraded.layers}
-            draw |= {f"{place}.{name}": value for name, value in degraded.draw.items()}
-        return Degraded(image, mask, layers, draw)
+            draws |= {f"{place}.{name}": value for name, value in degraded.draw.items()}
+        return Degraded(image, mask, layers, draws, clean)
 
 
 @dataclass(frozen=True)
-class Clip(Degradation):
-    """Limited to [0, 1]."""
+class OneOf(Degradation):
+    """One of several degradations for each image, drawn with ``weights`` (all alike by default)."""
 
-    scale: ClassVar[int] = 1
+    of: tuple[Degradation, ...]
+    weights: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.of:
+            raise ValueError("of = []; expected at least one degradation")
+        if self.weights and len(self.weights) != len(self.of):
+            raise ValueError(
+                f"{len(self.weights)} weights for {len(self.of)} degradations; expected one each"
+            )
+        if self.weights and not (min(self.weights) >= 0 and 0 < sum(self.weights) < np.inf):
+            raise ValueError(f"weights = {list(self.weights)}; expected numbers from 0, not all 0")
+        scales = {part.scale for part in self.of}
+        if len(scales) > 1 and not self.varies:
+            raise ValueError(
+                f"scales {', '.join(map(str, sorted(scales)))}; expected one scale for all parts"
+            )
+        if len({part.absolute for part in self.of}) > 1 and not self.varies:
+            raise ValueError("some parts fit the image to a size and others do not; expected all or none")
+
+    @property
+    def scale(self) -> int:
+        """The scale of every part; 1 where sizes vary."""
+        return 1 if self.varies else self.of[0].scale
+
+    @property
+    def multiple(self) -> int:
+        """Of what the sides have to be multiples for every part."""
+        return math.lcm(*(part.multiple for part in self.of))
+
+    @property
+    def varies(self) -> bool:
+        """Whether some part gives images sizes of their own."""
+        return any(part.varies for part in self.of)
+
+    @property
+    def absolute(self) -> bool:
+        """Whether the parts' scale is against the image that the outermost chain was given."""
+        return not self.varies and self.of[0].absolute
 
     def __call__(self, clean: Tensor, keys: Keys) -> Degraded:
-        """Return the limited image."""
+        """Return each image degraded by its part."""
         one_per_image(clean, keys)
-        return Degraded(clean.clamp(0, 1))
+        return self.within(clean, keys, tuple(clean.shape[-2:]))
+
+    def within(self, image: Tensor, keys: Keys, size: tuple[int, int]) -> Degraded:
+        """Return each image degraded by its part; those of one part go together."""
+        shares = np.cumsum(self.weights or np.ones(len(self.of)))
+        chosen = [
+            int(np.searchsorted(shares, generator(k, "one-of").random() * shares[-1], "right")) for k in keys
+        ]
+        parts = [(_where(chosen, i), part, f"one-of.{i}", f"{i}.") for i, part in enumerate(self.of)]
+        return _applied(image, keys, size, parts, {"chosen": chosen})
+
+    def untouched(self, image: Tensor) -> Degraded:
+        """Return images that no part acted on."""
+        return untouched_by(self.of, image)
 
 
 @dataclass(frozen=True)
-class Grey(Degradation):
-    """Grey by the weights of MATLAB's rgb2gray, in as many equal channels as clean has."""
+class Sometimes(Degradation):
+    """A degradation for a share ``probability`` of the images; the others stay as they are."""
 
-    scale: ClassVar[int] = 1
+    of: Degradation
+    probability: float = 0.5
+
+    def __post_init__(self) -> None:
+        check_probability("probability", self.probability)
+        if not self.of.varies and (self.of.scale != 1 or self.of.absolute):
+            raise ValueError("a part that changes the size cannot be left out for some images; see one-of")
+
+    @property
+    def scale(self) -> int:
+        """Always 1."""
+        return 1
+
+    @property
+    def multiple(self) -> int:
+        """Of what the sides have to be multiples for the part."""
+        return self.of.multiple
+
+    @property
+    def varies(self) -> bool:
+        """Whether the part gives images sizes of their own."""
+        return self.of.varies
 
     def __call__(self, clean: Tensor, keys: Keys) -> Degraded:
-        """Return the grey image."""
+        """Return each image, degraded or not."""
         one_per_image(clean, keys)
-        return Degraded(rgb2gray(clean).expand_as(clean).contiguous())
+        return self.within(clean, keys, tuple(clean.shape[-2:]))
+
+    def within(self, image: Tensor, keys: Keys, size: tuple[int, int]) -> Degraded:
+        """Return each image, degraded or not."""
+        acts = [bool(generator(key, "sometimes").random() < self.probability) for key in keys]
+        parts = [(_where(acts, True), self.of, "sometimes.0", "of."), (_where(acts, False), None, "", "")]
+        return _applied(image, keys, size, parts, {"applied": acts})
 
 
-def rgb2gray(image: Tensor) -> Tensor:
-    """Return MATLAB's grey of an image, (N, 1, H, W), not rounded; one channel passes as it is."""
-    if image.shape[1] == 1:
-        return image
-    return (image * image.new_tensor(GREY).view(1, 3, 1, 1)).sum(1, keepdim=True)
+def untouched_by(parts: Sequence[Degradation], image: Tensor) -> Degraded:
+    """Return images that none of the parts acted on, with what any of them would have made beside."""
+    whole = [part.untouched(image) for part in parts]
+    mask = next((each.mask for each in whole if each.mask is not None), None)
+    return Degraded(image, mask, {name: layer for each in whole for name, layer in each.layers.items()})
 
 
-def _key_of_part(key: Key, place: int) -> Key:
-    """Return a key that no other part has, in this chain or in one around it: equal parts must draw differently."""
-    return int(generator(key, f"chain.{place}").integers(2**62)), key[1]
+def multiple_of(parts: Sequence[Degradation]) -> int:
+    """Return of what the sides of clean have to be multiples for parts that act one after the other."""
+    multiple, scale, whole = 1, 1, True  # whole: sizes are still those of clean over the scale
+    for part in parts:
+        if part.absolute or whole:
+            multiple = math.lcm(multiple, part.multiple * (1 if part.absolute else scale))
+        scale = part.scale if part.absolute else scale * part.scale
+        whole = not part.varies and (whole or part.absolute)
+    return multiple
+
+
+Share = tuple[list[int], Degradation | None, str, str]  # places, part, its key's purpose, its draws' prefix
+
+
+def _where(values: Sequence[object], wanted: object) -> list[int]:
+    return [place for place, value in enumerate(values) if value == wanted]
+
+
+def _applied(image: Tensor, keys: Keys, size: tuple[int, int], shares: list[Share], draws: Draw) -> Degraded:
+    """Return every image degraded by the part that it is shared out to."""
+    done, parts = [], [part for _, part, _, _ in shares if part is not None]
+    for places, part, purpose, prefix in shares:
+        if not places:
+            continue
+        taken = image if len(places) == len(image) else image[places]
+        whole = untouched_by(parts, taken)
+        if part is None:
+            done.append((places, whole))
+            continue
+        made = part.within(taken, [part_key(keys[i], purpose) for i in places], size)
+        mask = made.mask if made.mask is not None else whole.mask
+        renamed = {f"{prefix}{name}": value for name, value in made.draw.items()}
+        layers = whole.layers | made.layers
+        done.append((places, replace(made, mask=mask, layers=layers, draw=renamed)))
+    if len(done) == 1:
+        only = done[0][1]
+        return replace(only, draw=draws | only.draw)
+    merged = joined(image, done)
+    return replace(merged, draw=draws | merged.draw)

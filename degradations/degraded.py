@@ -1,7 +1,9 @@
 """What a degradation is, and what it returns."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -13,25 +15,48 @@ Draw = dict[str, object]
 
 @dataclass(frozen=True)
 class Degraded:
-    """A degraded batch and how it came about; ``draw`` is JSON-able and tells the same story as the keys."""
+    """A degraded batch and how it came about; ``draw`` is JSON-able and tells the same story as the keys.
+
+    Every value of ``draw`` is a list with one entry per image, None where a part did not act on that image.
+    ``mask`` (N, 1, H, W) is 1 in holes; ``layers`` names further images of the scene, such as the reflection.
+    ``clean`` is what restorers shall reach where that is not the image that was given, such as a sharpened one.
+    """
 
     image: Tensor
     mask: Tensor | None = None
     layers: dict[str, Tensor] = field(default_factory=dict)
     draw: Draw = field(default_factory=dict)
+    clean: Tensor | None = None
 
 
 class Degradation(ABC):
     """A pure function of (clean, keys); fields are its configuration. ``keys`` holds one (seed, sample) per image.
 
     ``scale`` is the size of clean over degraded; it has no value here, lest a field of that name get a default.
+    ``varies`` says that images of one batch may come out in different sizes: such a part stands in a chain before one
+    that is ``absolute``, whose ``scale`` is against the image that the chain was given.
     """
 
     scale: int
+    varies: ClassVar[bool] = False
+    absolute: ClassVar[bool] = False
+
+    @property
+    def multiple(self) -> int:
+        """Of what the height and width of clean have to be multiples."""
+        return self.scale
 
     @abstractmethod
     def __call__(self, clean: Tensor, keys: Keys) -> Degraded:
         """Return the degraded version of every image; image i depends on ``clean[i]`` and ``keys[i]`` alone."""
+
+    def untouched(self, image: Tensor) -> Degraded:
+        """Return images that this part leaves as they are, with what goes with them where it makes masks or layers."""
+        return Degraded(image)
+
+    def within(self, image: Tensor, keys: Keys, size: tuple[int, int]) -> Degraded:
+        """Return what a chain makes of an image on its way, given the (height, width) that the chain began with."""
+        return self(image, keys)
 
 
 def one_per_image(clean: Tensor, keys: Keys) -> None:
@@ -45,3 +70,52 @@ def one_per_image(clean: Tensor, keys: Keys) -> None:
 def on_device_of(image: Tensor, samples: list[Tensor]) -> Tensor:
     """Stack draws made on the CPU and move them to where ``image`` is."""
     return torch.stack(samples).to(image)
+
+
+def of_each(draws: Sequence[Draw]) -> Draw:
+    """Return draws of single images as one: name → a value per image, None where an image has no such draw."""
+    names = dict.fromkeys(name for draw in draws for name in draw)
+    return {name: [draw.get(name) for draw in draws] for name in names}
+
+
+def joined(given: Tensor, parts: Sequence[tuple[Sequence[int], Degraded]]) -> Degraded:
+    """Return one batch of several, each with the places of its images in the batch that was ``given``.
+
+    What only some have, as a chain's parts that act on some images make it, is a mask without holes for the others;
+    layers must be the same ones everywhere.
+    """
+    order = [place for places, _ in parts for place in places]
+    back = torch.tensor(order).argsort()
+    sizes = {tuple(part.image.shape[-2:]) for _, part in parts}
+    if len(sizes) > 1:
+        found = ", ".join(f"{height}x{width}" for height, width in sorted(sizes))
+        raise ValueError(
+            f"images of one batch came out as {found}; expected a part that fits them to one size"
+        )
+    names = {tuple(sorted(part.layers)) for _, part in parts}
+    if len(names) > 1:
+        raise ValueError(
+            f"images of one batch have different layers: {' and '.join(map(str, sorted(names)))}"
+        )
+    masked = any(part.mask is not None for _, part in parts)
+    aimed = any(part.clean is not None for _, part in parts)
+    draws = [{} for _ in order]
+    for places, part in parts:
+        for name, values in part.draw.items():
+            for place, value in zip(places, values, strict=True):
+                draws[place][name] = value
+
+    def gathered(tensors: list[Tensor]) -> Tensor:
+        return torch.cat(tensors)[back.to(tensors[0].device)]
+
+    return Degraded(
+        gathered([part.image for _, part in parts]),
+        gathered([_mask(part) for _, part in parts]) if masked else None,
+        {name: gathered([part.layers[name] for _, part in parts]) for name in next(iter(names))},
+        of_each(draws),
+        gathered([given[list(p)] if d.clean is None else d.clean for p, d in parts]) if aimed else None,
+    )
+
+
+def _mask(part: Degraded) -> Tensor:
+    return part.mask if part.mask is not None else torch.zeros_like(part.image[:, :1])

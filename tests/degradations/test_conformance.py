@@ -1,20 +1,87 @@
 """What every degradation promises: pure, keyed, independent of its batch, of the size it documents."""
 
 import json
+import tempfile
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from restoration.degradations import DEGRADATIONS, Degradation
-from restoration.degradations.chain import Chain
+from restoration.degradations.chain import Chain, Sometimes
 from restoration.degradations.noise import Noise
+from restoration.degradations.plain import Clip
+from restoration.degradations.rescale import Fit
 from restoration.degradations.resize import Bicubic
+
+FILES = tempfile.TemporaryDirectory()
+KERNELS = Path(FILES.name) / "kernels.npy"
+MASKS = Path(FILES.name) / "masks"
+MASKS.mkdir()
+for number in range(12):
+    drawn = np.random.default_rng(number).random((20, 30)) < 0.4
+    Image.fromarray(drawn.astype(np.uint8) * 255).save(MASKS / f"{number}.png")
+np.save(KERNELS, np.random.default_rng(0).random((8, 5, 5)))
 
 # Arguments of those that have required ones; a new entry of the table without defaults belongs here.
 ARGUMENTS = {
+    "blur-down": [{"scale": 4, "sigma": (0.5, 2.0)}, {"scale": 3, "centred": False}],
+    "bsrgan": [{"scale": 3}, {"scale": 2}, {"scale": 4}],
+    "pmrf-sr": [{"factor": 4}],
+    "real-esrgan": [{"scale": 4}, {"scale": 2, "sharpen": False}],
+    "resshift": [{"scale": 4}],
+    "shuffle": [{"of": (Noise(sigma=25.0), Clip(), Bicubic(scale=2))}],
     "bicubic": [{"scale": 4}, {"scale": 3, "edges": "clamp"}],
+    "blur": [
+        {"sigma": (0.2, 3.0), "isotropic": False, "size": (7, 21)},
+        {"sigma": 1.5, "shape": "generalised", "beta": (0.5, 4.0), "edges": "wrap"},
+        {"sigma": (0.0, 2.0), "shape": "plateau", "isotropic": False, "uniform_in": "variance", "size": 7},
+    ],
+    "camera": [{}, {"mosaic": False, "shot": 1e-3, "read": (1e-5, 1e-3)}],
     "chain": [{"of": (Noise(sigma=(0.0, 50.0)), Bicubic(scale=2), Noise(sigma=5.0, clip=True))}],
-    "noise": [{"sigma": 25.0}, {"sigma": (5.0, 50.0), "clip": True}],
+    "correlated-noise": [{}, {"blur": (0.3, 1.0), "clip": True}, {"quality": 50.0, "multiplied": True}],
+    "defocus": [{"radius": (1.0, 4.0)}, {"radius": 0.0, "edges": "zero"}],
+    "fit": [{"scale": 2}, {"scale": 3, "kernels": ("bilinear",), "antialias": False}],
+    "haze": [{}, {"depth": "gradient", "beta": (0.5, 3.0)}, {"depth": "field"}],
+    "jpeg": [{}, {"quality": 50.0, "subsampling": ("4:4:4", "4:2:2")}],
+    "jpeg-differentiable": [{}, {"subsampling": "4:4:4", "convention": "diffjpeg", "rounding": "cubic"}],
+    "kernel-files": [{"path": str(KERNELS)}, {"path": str(KERNELS), "turned": True, "edges": "clamp"}],
+    "low-light": [{}, {"balance": 0.3, "gamma": (1.0, 1.5), "photons": 50.0}, {"photons": 0.0}],
+    "mask": [{}, {"ratio": 0.25, "fill": (0.4, 0.5, 0.6), "vertices": 3}],
+    "mask-boxes": [{}, {"count": 2, "side": 0.5}],
+    "mask-files": [
+        {"folder": str(MASKS), "hole": "white"},
+        {"folder": str(MASKS), "hole": "black", "augment": False},
+    ],
+    "mask-half": [{}, {"side": "left"}],
+    "mask-lines": [{}, {"every": 3, "lines": "both"}],
+    "mosaic": [{}, {"demosaic": "malvar", "pattern": "gbrg"}, {"demosaic": "none"}],
+    "motion-blur": [{"length": (5.0, 20.0)}, {"length": 70.0, "angle": 0.0, "shake": (0.0, 0.005)}],
+    "moving-clip": [
+        {"of": Bicubic(scale=2), "frames": 3},
+        {"of": Noise(sigma=5.0), "rotation": (0.0, 2.0), "zoom": 0.01, "neighbours": True},
+    ],
+    "noise": [{"sigma": 25.0}, {"sigma": (5.0, 50.0), "clip": True}, {"sigma": 25.0, "grey": 0.5}],
+    "one-of": [
+        {"of": (Noise(sigma=25.0), Chain(of=(Noise(sigma=(1.0, 5.0)), Clip()))), "weights": (1.0, 3.0)},
+        {"of": (Bicubic(scale=2), Bicubic(scale=2, levels=None))},
+    ],
+    "poisson": [{}, {"strength": (0.05, 3.0), "photons": (1e2, 1e4), "grey": 0.4, "clip": True}],
+    "rain": [{}, {"blend": "add", "angle": 90.0}],
+    "reflection": [
+        {},
+        {"recipe": "ceilnet", "ghost": 1.0},
+        {"images": str(MASKS), "ghost": 0.5, "scaled": True, "vignette": 0.0},
+    ],
+    "rescale": [
+        {"factor": (0.5, 1.5)},
+        {"factor": (0.15, 1.5), "up": 0.2, "keep": 0.1, "down": 0.7, "antialias": False},
+        {"factor": (0.3, 1.2), "uniform_in": "divisor", "against": 2, "kernels": ("area", "nearest")},
+    ],
+    "resize": [{"scale": 2}, {"scale": 3, "kernel": "area", "levels": 255}],
+    "sometimes": [{"of": Noise(sigma=25.0), "probability": 1.0}, {"of": Noise(sigma=(5.0, 50.0))}],
 }
 CASES = [(name, arguments) for name in DEGRADATIONS for arguments in ARGUMENTS.get(name, [{}])]
 KEYS = [(0, 5), (0, 6), (3, 5)]
@@ -22,8 +89,13 @@ KEYS = [(0, 5), (0, 6), (3, 5)]
 
 @pytest.fixture(params=CASES, ids=lambda case: f"{case[0]}-{len(case[1])}")
 def degradation(request) -> Degradation:
-    name, arguments = request.param
-    return DEGRADATIONS[name](**arguments)
+    return built(*request.param)
+
+
+def built(name: str, arguments: dict[str, object]) -> Degradation:
+    """Return a degradation, before a "fit" if it gives images sizes of their own, as it has to stand in a chain."""
+    part = DEGRADATIONS[name](**arguments)
+    return Chain(of=(part, Fit(scale=2))) if part.varies else part
 
 
 @pytest.fixture
@@ -72,13 +144,26 @@ def test_the_draw_is_json_and_holds_one_value_per_image(degradation, clean):
     assert all(len(values) == len(KEYS) for values in draw.values())
 
 
+def test_sometimes_makes_the_same_masks_and_layers_for_every_image(degradation, clean):
+    """Whether a part acted on all, some or none of a batch cannot be told from what goes with the images."""
+    if degradation.scale != 1 or degradation.absolute or getattr(degradation, "frames", 1) > 1:
+        pytest.skip("it cannot be left out: it changes the size, or its images belong together")
+    full = degradation(clean, KEYS)
+    for probability in (0.0, 0.5, 1.0):
+        made = Sometimes(of=degradation, probability=probability)(clean, [(0, 0), (0, 1), (0, 2)])
+        assert (made.mask is None) == (full.mask is None) and made.layers.keys() == full.layers.keys()
+        for layer, expected in full.layers.items():
+            assert made.layers[layer].shape == expected.shape
+
+
 @pytest.mark.parametrize("name", sorted(DEGRADATIONS))
 def test_other_keys_draw_otherwise_where_there_is_chance(name, clean):
-    degradation = DEGRADATIONS[name](**ARGUMENTS.get(name, [{}])[0])
-    same = clean[:1].expand_as(clean)
-    images = degradation(same, KEYS).image
-    assert (not torch.equal(images[0], images[1])) == bool(degradation(same, KEYS).draw)
-    assert (not torch.equal(images[0], images[2])) == bool(degradation(same, KEYS).draw)
+    degradation = built(name, ARGUMENTS.get(name, [{}])[0])
+    same = clean[:1].expand(8, -1, -1, -1)
+    for keys in ([(0, sample) for sample in range(8)], [(seed, 5) for seed in range(8)]):
+        degraded = degradation(same, keys)
+        differs = any(not torch.equal(image, degraded.image[0]) for image in degraded.image)
+        assert differs == bool(degraded.draw)
 
 
 def test_keys_that_do_not_fit_the_batch_are_refused(degradation, clean):
