@@ -18,7 +18,7 @@ from restoration.benchmarks.run import evaluate
 from restoration.data import data_root
 from restoration.errors import ConfigError
 from restoration.experiment import Experiment
-from restoration.parts import build_degradation
+from restoration.parts import build_degradation, build_network
 from restoration.restorers.card import Card
 from restoration.restorers.network import Restorer
 
@@ -46,7 +46,7 @@ def validator(experiment: Experiment) -> Validator | None:
     """Return what measures an experiment's validation protocols, with all of their files found; None without any."""
     protocols = [load_protocol(name) for name in experiment.validation.protocols]
     for protocol in protocols:
-        _check_scale(protocol, build_degradation(experiment).scale)
+        _check_scale(protocol, _scale(experiment))
         cases(protocol, data_root())
     return Validator(experiment, tuple(protocols)) if protocols else None
 
@@ -60,6 +60,13 @@ def scores(
         part = evaluate(restorer, protocol, inference=how, rank=rank, world=world)
         for row in merge(distributed.gather(part)).rows:
             yield f"{protocol.name} {row.metric}", math.nan if row.mean is None else row.mean
+
+
+def _scale(experiment: Experiment) -> int:
+    """Return the scale of the degradation, or of the network where images have degraded partners."""
+    data = experiment.data
+    made = data.degradation if not data.degraded else None
+    return build_degradation(experiment).scale if made else build_network(experiment).scale
 
 
 def _check_scale(protocol: Protocol, scale: int) -> None:

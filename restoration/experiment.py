@@ -25,6 +25,9 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]  # names a
 FREE = (  # may change between the parts of one run: none of it changes a weight
     "data.ahead",
     "data.cache",
+    "data.damaged",
+    "data.shifted",
+    "data.worker",
     "data.workers",
     "schedule.checkpoint",
     "schedule.keep",
@@ -81,14 +84,28 @@ class Pace:
 
 @dataclass(frozen=True)
 class Data:
-    """Where the clean images are, and how a training pair is made of them; sizes are pixels, ``cache`` is GiB."""
+    """Where the clean images are, and how a training pair is made of them; sizes are pixels, ``cache`` is GiB.
+
+    ``images`` is a folder, a file, a ``.txt`` list with a path in each line, tar shards (their folder, a pattern such
+    as ``train-{000..099}.tar``), parquet files, ``hf:NAME[:SPLIT]`` of Hugging Face's datasets, videos, an fsspec URL
+    of shards or parquet, or a list of these; a relative name may also be one of the data root. Pairs are in shards
+    (``key.clean.ppm`` and ``key.degraded.ppm``), in two columns, or in ``degraded``: a folder or list of the same
+    names. A partner takes the place of the degradation, or goes through it.
+    """
 
     images: str | list[str]
     crop: Count
-    degradation: dict[str, Any]
+    degradation: dict[str, Any] | None = None
+    degraded: str | list[str] = ""
+    columns: tuple[str, ...] = ()  # of tables: that of clean images, and that of degraded ones
+    frames: Count = 1  # consecutive frames of a clip; above 1, videos are files or folders of frames
+    damaged: Literal["stop", "skip"] = "stop"  # skip: the next of the order takes its place
+    shifted: Literal["stop", "keep"] = "stop"  # of pairs that show different pixels
     augment: bool = True  # the eight flips and quarter turns
     grey: bool = False
     workers: Count = 2
+    worker: Literal["thread", "process"] = "thread"
+    degrade_on: Literal["workers", "device"] = "workers"
     ahead: Count = 4  # batches made before they are asked for
     cache: Annotated[float, Field(ge=0)] = 4.0
 
@@ -188,7 +205,8 @@ def _checked(experiment: Experiment) -> Experiment:
         experiment.method, experiment.network, experiment.stack, experiment.schedule.batch
     )
     data = asdict(experiment.data)
-    data["degradation"] = check(DEGRADATIONS, data["degradation"], "data.degradation", "degradation")
+    if data["degradation"] is not None:
+        data["degradation"] = check(DEGRADATIONS, data["degradation"], "data.degradation", "degradation")
     parts = {
         "network": check(NETWORKS, frozen.resolved(network, "network"), "network", "network"),
         "method": check(METHODS, experiment.method, "method", "method", given=("network", "stack")),

@@ -37,9 +37,9 @@ def check_stack(experiment: Experiment, data: Pairs) -> None:
         try:
             _check_even(experiment, entry)
             if entry.term.clip not in (1, data.clip):
+                found = "photographs, not clips" if data.clip == 1 else f"clips of {data.clip} frames, not"
                 raise ValueError(
-                    f"'{entry.name}' compares frames of clips; data.images are photographs, not clips of "
-                    f"{entry.term.clip} frames"
+                    f"'{entry.name}' compares frames of clips; data.images are {found} of {entry.term.clip} frames"
                 )
             with torch.no_grad():
                 entry.term.of_restored(batch.clean.clone(), batch)
@@ -80,11 +80,12 @@ def check_steps(experiment: Experiment, method: Method) -> None:
 
 def check_fit(experiment: Experiment, data: Pairs, network: torch.nn.Module) -> None:
     """Refuse a network that cannot take the degraded crop or does not give back the clean one's size."""
-    scale, multiple = data.degradation.scale, network.multiple
+    scale, multiple, part = data.scale, network.multiple, experiment.data.degradation
     if network.scale != scale:
+        by = f"data.degradation '{part['name']}'" if part else "the degraded partner of each image"
+        by += " of the smaller partner" if part and data.source.scale > 1 else ""
         raise ConfigError(
-            f"network: '{experiment.network['name']}' enlarges by {network.scale}, but data.degradation "
-            f"'{experiment.data.degradation['name']}' shrinks by {scale}"
+            f"network: '{experiment.network['name']}' enlarges by {network.scale}, but {by} shrinks by {scale}"
         )
     channels = 1 if experiment.data.grey else 3
     if network.channels != channels:

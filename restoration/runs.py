@@ -9,7 +9,7 @@ import torch
 
 from restoration import checkpoint, cost, distributed, preflight
 from restoration.config import differences, read_toml
-from restoration.data import Pairs, Photographs, training_images
+from restoration.data import Pairs, build_source
 from restoration.errors import ConfigError
 from restoration.experiment import FREE, Experiment
 from restoration.files import atomic
@@ -23,16 +23,17 @@ GIB = 2**30
 
 
 def build_data(experiment: Experiment) -> Pairs:
-    """Return the training pairs of an experiment; every file's header is checked."""
+    """Return the training pairs of an experiment; every file's header or index is checked."""
     data = experiment.data
     return Pairs(
-        Photographs(tuple(training_images(data.images, data.crop)), budget=int(data.cache * GIB)),
-        degradation=build_degradation(experiment),
+        build_source(data),
+        degradation=build_degradation(experiment) if data.degradation else None,
         crop=data.crop,
         batch_size=experiment.schedule.batch,
         seed=experiment.seed,
         augment=data.augment,
         grey=data.grey,
+        damaged=data.damaged,
     )
 
 
@@ -47,8 +48,10 @@ def run(
             print(f"{folder} is finished: {folder / 'restorer.safetensors'}")
         return
     with Progress(experiment, quiet or distributed.rank() > 0) as progress:
-        prepared.progress = progress
+        prepared.progress, prepared.note = progress, progress.note
         progress.note(f"{experiment.name} in {folder}" + (" (resumed)" if state == "resume" else ""))
+        for line in prepared.data.source.remarks:
+            progress.note(f"data: skipped {line}")
         restorer = train(prepared)
         parts = prepared.parts()  # on every rank: sharded tensors are put together by all of them
     if distributed.rank() == 0:
@@ -150,7 +153,7 @@ def description(run: Run) -> dict[str, str]:
     """Return what a dry run says beside the resolved config: sizes, costs, data, and what splitting changes."""
     experiment, data = run.experiment, run.data
     network, channels = run.template, 1 if experiment.data.grey else 3
-    side = data.crop // data.degradation.scale
+    side = data.crop // data.scale
     share = experiment.schedule.batch // distributed.world() // experiment.schedule.micro_batches
     needed = cost.training_bytes(
         network, (share, channels, side, side), run.bfloat16, experiment.schedule.average > 0
@@ -162,7 +165,7 @@ def description(run: Run) -> dict[str, str]:
         "parameters": f"{cost.parameters(network):,}",
         "multiply-adds": f"{cost.multiply_adds(network, channels, side) / 1e3:.3g} G per megapixel of input",
         "memory": f"about {needed / GIB:.2g} GiB for a step of {_counted(share, 'image')} of {side}x{side}",
-        "data": f"{len(data.photographs)} images; {_epochs(run):.3g} epochs",
+        "data": f"{len(data.source)} images; {_epochs(run):.3g} epochs",
         "learns": ", ".join(f"{n} ({cost.parameters(m):,})" for n, m in run.groups.items()),
         "device": f"{run.device}, {_counted(distributed.world(), 'process', 'processes')}, {number}",
     }
@@ -196,11 +199,11 @@ def export(run: Run, restorer: Any, parts: Mapping[str, Mapping[str, torch.Tenso
         name=experiment.name,
         task=experiment.task,
         network=experiment.resolved()["network"],
-        scale=run.data.degradation.scale,
+        scale=run.data.scale,
         licence=experiment.licence,
         training={
             "experiment": experiment.resolved(),
-            "images": len(run.data.photographs),
+            "images": len(run.data.source),
             "seconds": round(run.record.seconds),
             "hardware": f"{run.device}, {_counted(torch.get_num_threads(), 'thread')} in each of "
             f"{_counted(distributed.world(), 'process', 'processes')}",
@@ -232,8 +235,7 @@ Licence: {card.licence}.
 
 ## Training
 
-- data: {training["images"]} images of `{experiment["data"]["images"]}`, degradation \
-`{experiment["data"]["degradation"]["name"]}`
+- data: {training["images"]} images of `{experiment["data"]["images"]}`, {_degraded_by(experiment["data"])}
 - {experiment["schedule"]["steps"]:,} steps of {experiment["schedule"]["batch"]} crops of \
 {experiment["data"]["crop"]} pixels, seed {experiment["seed"]}
 - {training["seconds"] / 60:.0f} minutes on {training["hardware"]}, torch {training["torch"]}
@@ -245,9 +247,16 @@ Licence: {card.licence}.
 """
 
 
+def _degraded_by(data: Mapping[str, Any]) -> str:
+    """Return how a card says where degraded images come from."""
+    words = [f"partners of `{data['degraded']}`"] if data.get("degraded") else []
+    words += [f"degradation `{data['degradation']['name']}`"] if data.get("degradation") else []
+    return ", ".join(words) or "each with its degraded partner"
+
+
 def _counted(number: int, one: str, many: str = "") -> str:
     return f"{number} {one if number == 1 else many or one + 's'}"
 
 
 def _epochs(run: Run) -> float:
-    return run.experiment.schedule.steps * run.data.batch_size / len(run.data.photographs)
+    return run.experiment.schedule.steps * run.data.batch_size / len(run.data.source)

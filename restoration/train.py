@@ -3,7 +3,7 @@
 import copy
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from restoration import checkpoint, distributed, memory
-from restoration.data import Pairs, prefetch
+from restoration.data import Feeding, Pairs, feed
 from restoration.errors import RestorationError
 from restoration.experiment import Experiment, Schedule
 from restoration.finite import stop_if_not_finite
@@ -49,6 +49,7 @@ class Run:
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     validate: Validate | None = None
     progress: Progress = lambda step, logs: None
+    note: Callable[[str], None] = lambda line: None
     record: Record = field(default_factory=Record)
     # of the last two steps and their micro-batches: what tells the terms' gradients apart if one is not finite
     slopes: dict[tuple[int, int], Callable[[], Mapping[str, Tensor]]] = field(default_factory=dict)
@@ -111,7 +112,7 @@ def train(run: Run) -> nn.Module:
     logs = Log(run.folder, record.step) if distributed.rank() == 0 else None
     started = time.monotonic() - record.seconds
     pending: tuple[int, dict[str, Tensor]] | None = None
-    for step, batch in prefetch(_maker(run), steps, run.experiment.data.workers, run.experiment.data.ahead):
+    for step, batch in _fed(run, steps):
         torch.manual_seed(hash((run.experiment.seed, step, distributed.rank())))
         found = take_step(run, batch, step)
         update_averages(run, step)
@@ -246,9 +247,10 @@ def _collect(logs: dict[str, Tensor], values: Mapping[str, Tensor], parts: int) 
         logs[name] = logs.get(name, 0) + value.detach() / parts
 
 
-def _maker(run: Run) -> Callable[[int], Batch]:
-    rank, world = distributed.rank(), distributed.world()
-    return lambda step: run.data.batch(step, rank, world)
+def _fed(run: Run, steps: range) -> Iterator[tuple[int, Batch]]:
+    data, rank, world = run.experiment.data, distributed.rank(), distributed.world()
+    feeding = Feeding(data.workers, data.worker, data.ahead, data.degrade_on)
+    return feed(run.data, steps, feeding, rank=rank, world=world, device=run.device, note=run.note)
 
 
 def _log(run: Run, logs: Log | None, done: int, found: Mapping[str, Tensor]) -> None:

@@ -1,0 +1,91 @@
+"""Clean images and their degraded partners: matched by name, held against each other by size."""
+
+import os
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from restoration.curation.cutting import whole_scale
+from restoration.errors import ConfigError
+
+Name = Callable[[Path], str]
+# what names of one pair differ in: butterfly.png and butterflyx4.png, 001_HR.png and 001_LR4.png
+MARK = re.compile(r"([_-]?(x\d+(\.\d+)?|[hl]r\d*|gt|lq|clean|degraded))+$", re.IGNORECASE)
+
+
+def matched(clean: Sequence[Path], degraded: Sequence[Path]) -> list[Path]:
+    """Return the degraded file of each clean one.
+
+    They have the same name below what both kinds of files lie in, else the same file name, else the same one but for
+    what says which of the two it is, such as ``x4`` and ``_LR``; suffixes may differ. One without a partner, or with
+    several, is refused.
+    """
+    below = _below(degraded)
+    tables = [(_below(clean), _table(degraded, below))]
+    tables += [(name, _table(degraded, name)) for name in (_stem, _unmarked)]
+    found, alone = [], []
+    for path in clean:
+        candidates = next((c for name, table in tables if (c := table.get(name(path)))), [])
+        if len(candidates) > 1:
+            names = ", ".join(p.name for p in candidates[:3])
+            raise ConfigError(f"data.degraded: {path.name} has several partners: {names}")
+        if not candidates:
+            alone.append(path.name)
+        found += candidates
+    if alone:
+        more = f" and {len(alone) - 1} more" if len(alone) > 1 else ""
+        raise ConfigError(
+            f"data.degraded: no partner for {alone[0]}{more}; expected a file of the same name, such as "
+            f"{degraded[0].name} for {MARK.sub('', degraded[0].stem)}.png"
+        )
+    return found
+
+
+def common_scale(clean: np.ndarray, degraded: np.ndarray, names: Sequence[object]) -> int:
+    """Return the scale of clean over degraded sizes, (N, 2) each; a pair of another scale is refused by name.
+
+    Sizes of 0 are not known, and pass.
+    """
+    scales = [
+        whole_scale(tuple(map(int, a)), tuple(map(int, b))) if a.all() and b.all() else 0
+        for a, b in zip(clean, degraded, strict=True)
+    ]
+    known = [scale for scale in scales if scale]
+    usual = max(sorted(set(known)), key=known.count) if known else None
+    for scale, a, b, name in zip(scales, clean, degraded, names, strict=True):
+        if scale is None or (scale and scale != usual):
+            expected = f"a scale of {usual}, as most have" if usual else "clean to be a whole multiple"
+            raise ConfigError(f"{name}: {a[1]}x{a[0]} pixels, degraded {b[1]}x{b[0]}; expected {expected}")
+    return usual or 1
+
+
+def scale_of(clean: tuple[int, ...], degraded: tuple[int, ...], name: str) -> int:
+    """Return the scale of one pair's sizes, (height, width) each."""
+    scale = whole_scale(clean, degraded)
+    if scale is None:
+        found = " against ".join(f"{width}x{height}" for height, width in (clean, degraded))
+        raise ConfigError(f"{name}: {found} pixels degraded; expected clean to be a whole multiple")
+    return scale
+
+
+def _table(paths: Sequence[Path], name: Name) -> dict[str, list[Path]]:
+    table: dict[str, list[Path]] = {}
+    for path in paths:
+        table.setdefault(name(path), []).append(path)
+    return table
+
+
+def _below(paths: Sequence[Path]) -> Name:
+    """Return what names a file by its path below the deepest folder that holds all of them."""
+    root = os.path.commonpath([path.parent for path in paths])
+    return lambda path: Path(os.path.relpath(path, root)).with_suffix("").as_posix()
+
+
+def _stem(path: Path) -> str:
+    return path.stem
+
+
+def _unmarked(path: Path) -> str:
+    return MARK.sub("", path.stem).lower()
