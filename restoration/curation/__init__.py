@@ -1,0 +1,1 @@
+"""Data sets put in order: packed into shards, checked, identified."""
