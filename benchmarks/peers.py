@@ -5,9 +5,11 @@ import sys
 from collections.abc import Callable
 from types import ModuleType
 
+from restoration import bridge
+from restoration.bridge import REMOVED
 from restoration.errors import RequestError, RestorationError
 
-REMOVED = "torchvision.transforms.functional_tensor"
+__all__ = ["REMOVED", "basicsr", "peer", "run"]
 
 
 def peer(module: str, install: str) -> ModuleType:
@@ -19,20 +21,9 @@ def peer(module: str, install: str) -> ModuleType:
 
 
 def basicsr(module: str) -> ModuleType:
-    """Return one module of BasicSR, such as ``"metrics.psnr_ssim"``.
-
-    Importing any runs the whole package, which takes one function from a module that torchvision has removed; that
-    module is stood in for while the import lasts.
-    """
-    stand_in = ModuleType(REMOVED)
-    stand_in.__dict__["rgb_to_grayscale"] = peer(
-        "torchvision.transforms.functional", "torchvision"
-    ).rgb_to_grayscale
-    sys.modules[REMOVED] = stand_in
-    try:
+    """Return one module of BasicSR, such as ``"metrics.psnr_ssim"``, out of the whole package."""
+    with bridge.whole(f"basicsr.{module}"):
         return peer(f"basicsr.{module}", "restoration-suite[basicsr]")
-    finally:
-        del sys.modules[REMOVED]
 
 
 def run(main: Callable[[], None]) -> None:

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
+from restoration import bridge
 from restoration.errors import ConfigError
 
 Table = Mapping[str, Callable[..., Any]]
@@ -71,11 +72,10 @@ def check(
     ``given`` names the keywords that the caller supplies itself, ``beside`` the keys that it took out of ``spec``
     and that a misspelt one may have meant; nothing is built and no file is opened.
     """
-    name = _name(table, spec, where, noun)
-    given = set(given)
-    resolved: Spec = {"name": name}
+    name, constructor = _named(table, spec, where, noun)
+    given, resolved = set(given), {"name": name}
     try:
-        parameters = keywords(table[name], spec)
+        parameters = keywords(constructor, spec)
     except ValueError as error:
         raise ConfigError(f"{where}: {error}") from None
     for key in spec:
@@ -98,12 +98,12 @@ def check(
 def build(table: Table, spec: Any, where: str, noun: str, **given: Any) -> Any:
     """Return the part that ``spec`` describes, built with its keywords and those ``given``."""
     resolved = check(table, spec, where, noun, given)
-    name = resolved.pop("name")
-    constructor = table[name]
+    name, constructor = _named(table, spec, where, noun)
     parameters = keywords(constructor, spec)
     arguments = {
         key: _built_value(_annotation(parameters[key]), value, f"{where}.{key}")
         for key, value in resolved.items()
+        if key != "name"
     }
     try:
         return constructor(**arguments, **given)
@@ -176,13 +176,13 @@ def differences(ours: Mapping[str, Any], theirs: Mapping[str, Any], prefix: str 
     return keys
 
 
-def _name(table: Table, spec: object, where: str, noun: str) -> str:
+def _named(table: Table, spec: object, where: str, noun: str) -> tuple[str, Callable[..., Any]]:
     if not isinstance(spec, dict) or not isinstance(spec.get("name"), str):
         raise ConfigError(f'{where} = {_show(spec)}: expected a table with a name, such as {{ name = "…" }}')
     name = spec["name"]
-    if name not in table:
+    if "/" not in name and name not in table:
         raise ConfigError(f"{where}: unknown {noun} '{name}'{nearest(name, table)}")
-    return name
+    return name, table[name] if name in table else bridge.part(noun, name)
 
 
 def _parts() -> dict[type, tuple[Table, str]]:

@@ -11,7 +11,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from restoration import checkpoint
+from restoration import bridge, checkpoint
 from restoration.catalogue import digest
 from restoration.config import build, nearest
 from restoration.errors import ConfigError, RestorationError, WeightsError
@@ -98,6 +98,11 @@ def _is_ours(path: Path) -> bool:
 def _load_ours(path: Path) -> Restorer:
     record, state = _read(path)
     card = _card(record, path)
+    if module := bridge.module_to_run(card.network):
+        raise WeightsError(
+            f"{path}: its network is made by module '{module}', which loading would run; "
+            f"where you trust it: {bridge.TRUSTED}={module}"
+        )
     try:
         network = build(NETWORKS, dict(card.network), "network", "network")
     except (ConfigError, TypeError, ValueError) as error:
