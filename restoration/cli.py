@@ -7,7 +7,10 @@ from typing import Annotated
 
 import typer
 
-from restoration.cli_options import DataRoot, Device, Json, Precision, Quiet, Set, Tile
+from restoration.cli_data import data
+from restoration.cli_degrade import degrade
+from restoration.cli_import import import_
+from restoration.cli_options import DataRoot, Device, Json, Precision, Quiet, Set, Tile, file_counter
 from restoration.cli_parts import list_, show, weights
 from restoration.errors import RestorationError
 
@@ -121,7 +124,7 @@ def apply(
     how = _inference(tile, precision, self_ensemble, device)
     report = run(
         load(restorer), inputs, out, **vars(how), overwrite=overwrite, suffix=suffix, format=format_,
-        max_pixels=max_pixels, shard=_shard(shard), on_file=_file_counter(quiet or json),
+        max_pixels=max_pixels, shard=_shard(shard), on_file=file_counter(quiet or json),
     )  # fmt: skip
     applied(report, quiet, json)
     raise typer.Exit(report.exit_code)
@@ -245,16 +248,6 @@ def _shard(text: str) -> tuple[int, int]:
     return int(which), int(total)
 
 
-def _file_counter(quiet: bool) -> "Callable[[Path, str], None]":  # noqa: F821
-    """Return what is called with each finished file: prints a line for it."""
-
-    def note(path: Path, status: str) -> None:
-        if not quiet and status != "failed":
-            print(f"{status}  {path}", file=sys.stderr)
-
-    return note
-
-
 def _device(name: str) -> "torch.device":  # noqa: F821
     from restoration import distributed
     from restoration.errors import RequestError
@@ -267,6 +260,9 @@ def _device(name: str) -> "torch.device":  # noqa: F821
         ) from None
 
 
+app.command()(degrade)
+app.command(name="import")(import_)
+app.add_typer(data)
 app.command(name="list")(list_)
 app.command()(show)
 app.command()(weights)

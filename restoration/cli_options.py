@@ -1,5 +1,7 @@
 """Options that several commands share."""
 
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -14,3 +16,13 @@ Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
 DataRoot = Annotated[Path | None, typer.Option("--data", help="Data root; else RESTORATION_DATA.")]
 Tile = Annotated[str, typer.Option(help="auto, off, or the side of a tile in input pixels.")]
 Precision = Annotated[str, typer.Option(help="auto, fp32 or bf16.")]
+
+
+def file_counter(quiet: bool) -> Callable[[Path, str], None]:
+    """Return what is called with each finished file: prints a line for it."""
+
+    def note(path: Path, status: str) -> None:
+        if not quiet and status != "failed":
+            print(f"{status}  {path}", file=sys.stderr)
+
+    return note

@@ -2,11 +2,13 @@
 
 import inspect
 from collections.abc import Callable, Mapping
+from dataclasses import fields
 from typing import Any
 
 from restoration import experiment
 from restoration.config import REQUIRED, Spec, described, keywords, nearest
 from restoration.errors import RequestError
+from restoration.toml import dumps
 
 Lines = dict[str, str]
 Table = Mapping[str, Any]
@@ -147,7 +149,34 @@ def _described(noun: str, name: str, part: Any, spec: Spec) -> str:  # noqa: ANN
         "",
         *(keys or ["  no keys of its own"]),
     ]
-    return "\n".join([*text, *_facts(part)] if noun == "term" else text)
+    more = {"term": _facts, "degradation": _chain}.get(noun, lambda _: [])
+    return "\n".join([*text, *more(part)])
+
+
+def _chain(degradation: Any) -> list[str]:  # noqa: ANN401
+    """Return the chain that a published degradation is made of, at its defaults, as TOML to copy and change."""
+    from restoration.degradations.published import Published
+
+    if not issubclass(degradation, Published):
+        return []
+    made = _spec(degradation().chain)
+    return [
+        "",
+        "its chain at these defaults, to copy and change:",
+        "",
+        *dumps({"degradation": made}).splitlines(),
+    ]
+
+
+def _spec(part: Any) -> Any:  # noqa: ANN401
+    """Return a degradation as the table that builds it: its name and what differs from its defaults."""
+    if isinstance(part, (tuple, list)):
+        return [_spec(value) for value in part]
+    names = {cls: name for name, cls in degradations().items()}
+    if type(part) not in names:
+        return part
+    given = {f.name: getattr(part, f.name) for f in fields(part) if getattr(part, f.name) != f.default}
+    return {"name": names[type(part)], **{key: _spec(value) for key, value in given.items()}}
 
 
 def _facts(term: Any) -> list[str]:  # noqa: ANN401
