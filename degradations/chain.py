@@ -20,6 +20,7 @@ class Chain(Degradation):
     def __post_init__(self) -> None:
         if not self.of:
             raise ValueError("of = []; expected at least one degradation")
+        refuse_clips(self.of)
 
     @property
     def scale(self) -> int:
@@ -88,6 +89,7 @@ class OneOf(Degradation):
     def __post_init__(self) -> None:
         if not self.of:
             raise ValueError("of = []; expected at least one degradation")
+        refuse_clips(self.of)
         if self.weights and len(self.weights) != len(self.of):
             raise ValueError(
                 f"{len(self.weights)} weights for {len(self.of)} degradations; expected one each"
@@ -150,6 +152,7 @@ class Sometimes(Degradation):
 
     def __post_init__(self) -> None:
         check_probability("probability", self.probability)
+        refuse_clips([self.of])
         if not self.of.varies and (self.of.scale != 1 or self.of.absolute):
             raise ValueError("a part that changes the size cannot be left out for some images; see one-of")
 
@@ -185,6 +188,12 @@ def untouched_by(parts: Sequence[Degradation], image: Tensor) -> Degraded:
     whole = [part.untouched(image) for part in parts]
     mask = next((each.mask for each in whole if each.mask is not None), None)
     return Degraded(image, mask, {name: layer for each in whole for name, layer in each.layers.items()})
+
+
+def refuse_clips(parts: Sequence[Degradation]) -> None:
+    """Refuse parts that make clips: which samples belong together, the outermost degradation has to say."""
+    if any(part.clip > 1 for part in parts):
+        raise ValueError("of holds a moving-clip; expected it outermost, with what it holds in its own of")
 
 
 def multiple_of(parts: Sequence[Degradation]) -> int:

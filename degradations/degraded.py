@@ -34,12 +34,14 @@ class Degradation(ABC):
 
     ``scale`` is the size of clean over degraded; it has no value here, lest a field of that name get a default.
     ``varies`` says that images of one batch may come out in different sizes: such a part stands in a chain before one
-    that is ``absolute``, whose ``scale`` is against the image that the chain was given.
+    that is ``absolute``, whose ``scale`` is against the image that the chain was given. ``clip`` is how many
+    consecutive samples are the frames of one clip, which the outermost degradation alone can say.
     """
 
     scale: int
     varies: ClassVar[bool] = False
     absolute: ClassVar[bool] = False
+    clip: ClassVar[int] = 1
 
     @property
     def multiple(self) -> int:

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from restoration.degradations.chain import multiple_of, untouched_by
+from restoration.degradations.chain import multiple_of, refuse_clips, untouched_by
 from restoration.degradations.degraded import Degradation, Degraded, joined, one_per_image
 from restoration.degradations.draws import Key, Keys, generator, part_key
 
@@ -26,6 +26,7 @@ class Shuffle(Degradation):
     def __post_init__(self) -> None:
         if len(self.of) < 2:
             raise ValueError(f"{len(self.of)} degradations to shuffle; expected at least two")
+        refuse_clips(self.of)
         if sorted({*self.ordered} & {*range(len(self.of))}) != sorted(self.ordered):
             raise ValueError(
                 f"ordered = {list(self.ordered)}; expected places from 0 to {len(self.of) - 1}, each once"

@@ -13,7 +13,6 @@ from restoration.data.source import Source
 from restoration.degradations import Degradation
 from restoration.degradations.draws import Key, generator
 from restoration.degradations.plain import rgb2gray
-from restoration.degradations.video import MovingClip
 from restoration.errors import ConfigError, ImageError
 from restoration.image import rgb, to_float
 from restoration.method import Batch
@@ -53,7 +52,8 @@ class Pairs:
             raise ConfigError(
                 f"data.crop = {self.crop}: expected a multiple of {multiple}, as data.degradation needs"
             )
-        if isinstance(self.degradation, MovingClip) and (self.source.clip > 1 or self.source.paired):
+        made = self.degradation.clip if self.degradation else 1
+        if made > 1 and (self.source.clip > 1 or self.source.paired):
             found = "clips" if self.source.clip > 1 else "pairs"
             raise ConfigError(
                 f"data.degradation: 'moving-clip' makes clips of photographs; data.images are {found}"
@@ -68,7 +68,8 @@ class Pairs:
     @property
     def clip(self) -> int:
         """Return how many consecutive samples are the frames of one clip."""
-        return self.degradation.frames if isinstance(self.degradation, MovingClip) else self.source.clip
+        made = self.degradation.clip if self.degradation else 1
+        return made if made > 1 else self.source.clip
 
     def batch(self, step: int, rank: int = 0, world: int = 1) -> Batch:
         """Return this rank's share of the batch of ``step``, counted from 0."""

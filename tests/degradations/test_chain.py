@@ -14,6 +14,8 @@ from restoration.degradations.plain import Clip, Grey
 from restoration.degradations.rescale import Fit, Rescale, Resize
 from restoration.degradations.resize import Bicubic
 from restoration.degradations.sharpen import Sharpen
+from restoration.degradations.shuffle import Shuffle
+from restoration.degradations.video import MovingClip
 
 KEYS = [(0, 0), (0, 1)]
 MANY = [(0, sample) for sample in range(1000)]
@@ -245,3 +247,15 @@ def test_choices_that_cannot_be_made_are_refused(kind, arguments, message):
     with pytest.raises(ValueError) as error:
         kind(**arguments)
     assert str(error.value) == message
+
+
+def test_clips_are_made_outermost_or_not_at_all():
+    clip = MovingClip(of=Noise(sigma=1.0), frames=3)
+    for build in (
+        lambda: Chain(of=(clip,)),
+        lambda: OneOf(of=(clip, clip)),
+        lambda: Sometimes(of=clip),
+        lambda: Shuffle(of=(clip, Clip())),
+    ):
+        with pytest.raises(ValueError, match=r"^of holds a moving-clip; expected it outermost"):
+            build()
