@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import relu, softplus
 
+from restoration.losses.checks import from_one, not_negative
 from restoration.losses.discriminators import Discriminator, discriminator_of, outputs_of
 from restoration.losses.draws import one_key_each, uniform
 from restoration.losses.loss import per_image
@@ -82,9 +83,9 @@ class Adversarial(Term):
         self.minimum_size, self.multiple = discriminator.minimum_size, discriminator.multiple
         self.penalty = penalty if objective == "wasserstein-gp" else 0.0
         self.r1, self.r1_every = r1, r1_every
-        if min(penalty, r1) < 0 or r1_every < 1:
-            expected = "expected numbers from 0, and steps from 1"
-            raise ValueError(f"penalty = {penalty:g}, r1 = {r1:g}, r1_every = {r1_every}; {expected}")
+        not_negative("penalty", penalty)
+        not_negative("r1", r1)
+        from_one("r1_every", r1_every)
         together = any(isinstance(part, nn.BatchNorm2d) for part in discriminator.modules())
         if together and (self.penalty or r1):
             key = f"penalty = {penalty:g}" if self.penalty else f"r1 = {r1:g}"

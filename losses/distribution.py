@@ -56,7 +56,7 @@ class SlicedWasserstein(Loss):
     """``meanₖ W₁`` or ``meanₖ W₂²`` between the samples' projections on K fixed directions (Bonneel et al., 2015).
 
     In one dimension they are ``mean |a₍ᵢ₎ − b₍ᵢ₎|`` and ``mean (a₍ᵢ₎ − b₍ᵢ₎)²`` of the sorted samples; ``order`` is 1
-    or 2. The metric of order 2 is the root: the rms W₂. Directions are unit vectors, orthogonal as far as the dimension
+    or 2. Directions are unit vectors, orthogonal as far as the dimension
     allows, drawn from ``seed``: the loss is a pure function.
     Samples are the ``patch``×``patch`` patches of the image, one every ``stride`` pixels, less their mean colour if
     ``centred``; with patch = 1 and centred = false they are the pixels' colours. With a backbone's ``features`` they

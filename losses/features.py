@@ -37,9 +37,10 @@ class Backbone(nn.Module):
         smallest: Sequence[int],
         usual: Sequence[str],
         after: Mapping[str, str] | None = None,
+        multiple: int = 1,
     ) -> None:
         super().__init__()
-        self.name = name
+        self.name, self.multiple = name, multiple
         self.names = tuple(stages)
         self.usual = tuple(usual)
         self.stages = nn.ModuleList(stages.values())

@@ -6,6 +6,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
+from restoration.losses.checks import not_negative
 from restoration.losses.features import Backbone, backbone
 from restoration.losses.haar import even, haar
 from restoration.losses.invertible import random_inn
@@ -59,6 +60,8 @@ class HighFrequencyInn(Loss):
             raise ValueError(f"couplings = {_listed(self.couplings)}; expected numbers from 1 to {last}")
         if self.weights and len(self.weights) != (expected := max(1, len(self.couplings))):
             raise ValueError(f"weights = {_listed(self.weights)}; expected one for each coupling, {expected}")
+        for weight in self.weights:
+            not_negative("weights", weight)
 
     def _check_control(self) -> None:
         for name in ("couplings", "weights"):

@@ -151,7 +151,7 @@ def as_features(network: Invertible, name: str) -> Backbone:
     couplings = {f"coupling{i}": coupling for i, coupling in enumerate(network.couplings, 1)}
     stages = {"haar": _Bands(), **couplings, "details": _Details(network.channels)}
     mean, std = [0.0] * network.channels, [1.0] * network.channels
-    return Backbone(name, stages, mean, std, smallest=[2] * len(stages), usual=("details",))
+    return Backbone(name, stages, mean, std, smallest=[2] * len(stages), usual=("details",), multiple=2)
 
 
 def shipped_inn() -> Backbone:

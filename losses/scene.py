@@ -60,8 +60,6 @@ class Consistency(Partless):
     ↓ is the antialiased bicubic reduction (Keys, 1981, a = −½) by the ratio of the sizes; at equal sizes it is nothing.
     """
 
-    as_metric: ClassVar[tuple[str, ...]] = ("consistency",)
-
     distance: Literal["l1", "l2", "charbonnier"] = "l1"
 
     def __post_init__(self) -> None:

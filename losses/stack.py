@@ -84,13 +84,16 @@ class Stack:
     def slopes_of(self, restored: Tensor, batch: Pair) -> Callable[[], dict[str, Tensor]]:
         """Return what works out, when it is called, the norm of each term's gradient at the restored images.
 
-        For finding the term whose gradient is not finite: every term is evaluated anew, weighted, on these images.
+        For finding the term whose gradient is not finite: every term is evaluated anew, weighted, on these images. One
+        whose own parts are no longer finite is left out.
         """
         image = restored.detach().float()
 
         def slopes() -> dict[str, Tensor]:
             found = {}
             for entry in self.acting(batch.step):
+                if not all(_finite(part) for part in entry.term.groups().values()):
+                    continue  # it has learnt from the bad images: what it asks for now says nothing
                 alone = image.clone().requires_grad_()
                 with torch.enable_grad(), torch.autocast(image.device.type, enabled=False), shared_passes():
                     value = entry.options.weight_at(batch.step) * entry.term.of_batch(alone, batch)
@@ -138,6 +141,10 @@ def _balance(
     reference = _norm(sum(others), last)
     norms = {name: _norm(values[name], last) for name in balanced}
     return {n: (reference / (norm + SMALLEST_SLOPE)).clamp(max=LARGEST_BALANCE) for n, norm in norms.items()}
+
+
+def _finite(part: nn.Module) -> bool:
+    return all(bool(parameter.isfinite().all()) for parameter in part.parameters())
 
 
 def _slope(value: Tensor, image: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -56,8 +56,6 @@ class Flicker(Partless):
     ``motion`` = "still" says that nothing moves, and needs no flow. The batch's ``frames``, degraded neighbours that a
     restorer of clips reads, are not looked at: they say nothing of how the neighbours are restored.
     """
-
-    as_metric: ClassVar[tuple[str, ...]] = ("flicker",)
 
     frames: int = 2
     motion: Literal["flow", "still"] = "flow"

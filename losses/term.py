@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import max_pool2d
 
 from restoration.losses.colour import luma
+from restoration.losses.features import Backbone, backbone
 from restoration.losses.loss import Compares, Loss, Pointwise
 
 BAND = 4  # pixels on either side of a hole's edge that count as its boundary
@@ -134,8 +135,10 @@ class PairTerm(Partless):
 
     @property
     def multiple(self) -> int:
-        """Return what the sides of training crops are a multiple of, as the loss says."""
-        return self.loss.multiple
+        """Return what the sides of training crops are a multiple of, as the loss and its features say."""
+        features = getattr(self.loss, "features", "")
+        own = features == "inn" or isinstance(features, Backbone)
+        return math.lcm(self.loss.multiple, backbone(features).multiple if own else 1)
 
     def of_restored(self, restored: Tensor, batch: Pair) -> Tensor:
         """Return the loss of each image, in the colour space and region that were asked for: (N,)."""

@@ -166,10 +166,20 @@ def description(run: Run) -> dict[str, str]:
         "multiply-adds": f"{cost.multiply_adds(network, channels, side) / 1e3:.3g} G per megapixel of input",
         "memory": f"about {needed / GIB:.2g} GiB for a step of {_counted(share, 'image')} of {side}x{side}",
         "data": f"{len(data.source)} images; {_epochs(run):.3g} epochs",
+        **_idle(experiment),
         "learns": ", ".join(f"{n} ({cost.parameters(m):,})" for n, m in run.groups.items()),
         "device": f"{run.device}, {_counted(distributed.world(), 'process', 'processes')}, {number}",
     }
     return facts | splitting(run)
+
+
+def _idle(experiment: Experiment) -> dict[str, str]:
+    """Return which terms ask for nothing: they start after the last step, or their weight is not above 0."""
+    late = [s["name"] for s in experiment.stack if s["start"] >= experiment.schedule.steps]
+    weightless = [s["name"] for s in experiment.stack if s["weight"] <= 0]
+    reasons = {"never starts": late, "has no weight": [name for name in weightless if name not in late]}
+    told = [f"{', '.join(names)} {reason}" for reason, names in reasons.items() if names]
+    return {"idle terms": "; ".join(told)} if told else {}
 
 
 def splitting(run: Run) -> dict[str, str]:

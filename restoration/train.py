@@ -170,7 +170,9 @@ def take_step(run: Run, batch: Batch, step: int) -> dict[str, Tensor]:
                 run.slopes[step, i] = update.slopes
         if group is None:
             return logs
-        logs[f"{group}.gradient"] = _descend(run, group, step)
+        logs[f"{group}.gradient"] = norm = _descend(run, group, step)
+        if run.device.type == "cpu" and not bool(norm.isfinite()):
+            stop_if_not_finite(run, step, logs)  # at once: what learns next would learn from it
 
 
 def rate(schedule: Schedule, step: int) -> float:

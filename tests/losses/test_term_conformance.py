@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from restoration.benchmarks.metrics import METRICS
 from restoration.benchmarks.term_samples import made
 from restoration.degradations.resize import resize
 from restoration.errors import ConfigError
@@ -81,6 +82,11 @@ def test_excuses_are_of_terms_and_say_why():
     for (name, rule), reason in EXEMPT.items():
         assert name in TERMS and rule and len(reason) > 10
         print(f"{name}: {rule}: {reason}")
+
+
+@pytest.mark.parametrize("name", sorted(TERMS))
+def test_metrics_that_are_promised_are_there(name):
+    assert {*TERMS[name].as_metric} <= {*METRICS}
 
 
 def test_one_finite_number_per_image(entry, restored, batch):

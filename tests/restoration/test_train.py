@@ -237,6 +237,24 @@ def test_a_gradient_that_is_not_finite_is_laid_at_its_term(tiny):
     assert re.fullmatch(r" gradients: l1 \d\.\d+, ssim nan", gradients)
 
 
+def test_terms_with_parts_are_not_blamed_for_the_gradient_of_another(tiny):
+    own = '{ name = "adversarial", discriminator = { name = "patch", width = 4, layers = 1 } }'
+    run = tiny("innocent", [f'stack=[{{ name = "l1" }}, {{ name = "ssim" }}, {own}]'])
+    entry = run.method.stack.entries[1]
+
+    class Steep(Loss):
+        """Finite; its gradient is not."""
+
+        def __call__(self, restored, clean):
+            return (0 * (restored - restored.detach()).abs().sqrt()).flatten(1).mean(1) + 0.5
+
+    run.method.stack.entries[1] = replace(entry, term=replace(entry.term, loss=Steep()))
+    with pytest.raises(TrainingStopped) as caught:
+        train(run)
+    gradients = str(caught.value).splitlines()[3]
+    assert re.fullmatch(r" gradients: l1 \d\.\d+, ssim nan, adversarial \d\.\d+", gradients), gradients
+
+
 def test_rates():
     cosine = Schedule(steps=110, warmup=10)
     assert [rate(cosine, s) for s in (0, 9, 10, 60)] == pytest.approx([0.1, 1.0, 1.0, 0.5])
