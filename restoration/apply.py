@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -24,6 +24,7 @@ from restoration.image import (
     to_samples,
     write,
 )
+from restoration.outcome import Report
 from restoration.restorers.network import Restorer
 from restoration.targets import Job, plan
 from restoration.tiling import Function, Tile, Tiling, Window, by_parts, reflected, self_ensemble, tiled
@@ -61,20 +62,6 @@ class Inference:
     def __post_init__(self) -> None:
         if self.precision not in get_args(Precision):
             raise RequestError(f"--precision {self.precision}: expected {', '.join(get_args(Precision))}")
-
-
-@dataclass
-class Report:
-    """What became of the files: ``failed`` has one line for each."""
-
-    written: list[Path] = field(default_factory=list)
-    kept: list[Path] = field(default_factory=list)
-    failed: dict[Path, str] = field(default_factory=dict)
-
-    @property
-    def exit_code(self) -> int:
-        """Return 0 if no file failed, else 1."""
-        return 1 if self.failed else 0
 
 
 def restore_image(

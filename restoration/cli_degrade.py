@@ -1,5 +1,6 @@
 """The command ``restoration degrade``."""
 
+from json import dumps
 from pathlib import Path
 from typing import Annotated
 
@@ -33,25 +34,31 @@ def degrade(
     json: Json = False,
 ) -> None:
     """Degrade images by any degradation, with a sidecar that makes each again, bit for bit."""
-    from restoration import degrade as work
     from restoration.cli_options import file_counter
+    from restoration.degrade import degrade as run
+    from restoration.degrade import described
     from restoration.errors import RequestError
     from restoration.printing import applied
+    from restoration.sidecar import replay as again
 
     if replay is not None:
-        if inputs or set_ or clean or seed:
+        if inputs or set_ or clean or seed or workers > 1:
             raise typer.BadParameter(
                 "--replay: the sidecar says it all; expected --replay SIDECAR [INPUT] [--out DIR]"
             )
-        said = work.replay(replay, Path(degradation).expanduser() if degradation else None, out)
-        if not quiet:
-            typer.echo(said)
+        files = again(replay, Path(degradation).expanduser() if degradation else None, out, overwrite)
+        if json:
+            typer.echo(dumps({"files": files, "equal": True, "out": str(out) if out else None}))
+        elif not quiet:
+            typer.echo(
+                f"{', '.join(files)}: equal, sample for sample" + (f"; written to {out}" if out else "")
+            )
         return
     if not degradation or not inputs or out is None:
         missing = "DEGRADATION" if not degradation else "INPUT" if not inputs else "--out"
         raise RequestError(f"degrade: {missing} missing; expected degrade DEGRADATION INPUT... --out DIR")
-    report = work.degrade(
-        work.described(degradation, set_ or []), inputs, out.expanduser(), seed=seed, clean=clean,
+    report = run(
+        described(degradation, set_ or []), inputs, out.expanduser(), seed=seed, clean=clean,
         overwrite=overwrite, workers=workers, on_file=file_counter(quiet or json),
     )  # fmt: skip
     applied(report, quiet, json)

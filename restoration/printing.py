@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from restoration.apply import Report
+    from restoration.outcome import Report
 
 
 def columns(lines: Mapping[str, str]) -> str:

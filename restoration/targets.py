@@ -27,8 +27,9 @@ def plan(
     suffix: str = "",
     format: str = "keep",
     shard: tuple[int, int] = (0, 1),
+    renames: bool = True,
 ) -> list[Job]:
-    """Return this shard's jobs; folders keep their structure below ``out``.
+    """Return this shard's jobs; folders keep their structure below ``out``. ``renames``: there is a --suffix to offer.
 
     A source that is itself a target, such as an earlier result beside its original, is not read again.
     """
@@ -53,7 +54,7 @@ def plan(
     explicit = {Path(i).resolve() for i in inputs}
     results = {job.target.resolve() for job in jobs if job.target.resolve() != job.source.resolve()}
     jobs = [job for job in jobs if job.source.resolve() not in results or job.source.resolve() in explicit]
-    _check_targets(jobs)
+    _check_targets(jobs, renames)
     return jobs[shard[0] :: shard[1]]
 
 
@@ -114,13 +115,14 @@ def _target(relative: Path, suffix: str, format: str) -> Path:
     return relative.with_name(f"{stem}{suffix}{FORMATS[format] or kept}")
 
 
-def _check_targets(jobs: Iterable[Job]) -> None:
+def _check_targets(jobs: Iterable[Job], renames: bool = True) -> None:
     sources: dict[Path, Path] = {}
     jobs = list(jobs)
     originals = {job.source.resolve() for job in jobs}
     for job in jobs:
         if job.target.resolve() in originals:
-            raise RequestError(f"{job.target}: would replace an input; expected another --out, or --suffix")
+            remedy = "another --out, or --suffix" if renames else "another --out"
+            raise RequestError(f"{job.target}: would replace an input; expected {remedy}")
         other = sources.setdefault(job.target, job.source)
         if other != job.source:
             raise RequestError(f"{job.target}: would be written from both {other} and {job.source}")

@@ -52,7 +52,7 @@ class Pairs:
             raise ConfigError(
                 f"data.crop = {self.crop}: expected a multiple of {multiple}, as data.degradation needs"
             )
-        made = self.degradation.clip if self.degradation else 1
+        made = self.degradation.together if self.degradation else 1
         if made > 1 and (self.source.clip > 1 or self.source.paired):
             found = "clips" if self.source.clip > 1 else "pairs"
             raise ConfigError(
@@ -68,7 +68,7 @@ class Pairs:
     @property
     def clip(self) -> int:
         """Return how many consecutive samples are the frames of one clip."""
-        made = self.degradation.clip if self.degradation else 1
+        made = self.degradation.together if self.degradation else 1
         return made if made > 1 else self.source.clip
 
     def batch(self, step: int, rank: int = 0, world: int = 1) -> Batch:

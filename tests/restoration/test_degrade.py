@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from restoration.degradations.resize import resize
-from restoration.degrade import degrade, described, replay
+from restoration.degrade import degrade, described
 from restoration.errors import ConfigError, RequestError, RestorationError
 from restoration.image import Picture, read_samples, to_float, to_samples, write
+from restoration.sidecar import replay
 
 NOISY = ["sigma=[5,50]"]
 
@@ -80,16 +81,15 @@ def test_a_file_does_not_depend_on_its_company_or_on_the_workers(photos, tmp_pat
 def test_a_replay_is_the_same_file_bit_for_bit(photos, tmp_path):
     degrade(described("noise", NOISY), [photos], tmp_path / "out", seed=3)
     sidecar = tmp_path / "out" / "b.json"
-    assert replay(sidecar) == "b.png: equal, sample for sample"
-    said = replay(sidecar, out=tmp_path / "again")
-    assert said == f"b.png: equal, sample for sample; written to {tmp_path / 'again'}"
+    assert replay(sidecar) == ["b.png"]
+    assert replay(sidecar, out=tmp_path / "again") == ["b.png"]
     assert (tmp_path / "again/b.png").read_bytes() == (tmp_path / "out/b.png").read_bytes()
     shutil.move(photos / "b.png", tmp_path / "out" / "elsewhere.png")
     with pytest.raises(
         RequestError, match=r"its clean image .*b\.png is not there; name it: degrade --replay "
     ):
         replay(sidecar)
-    assert replay(sidecar, tmp_path / "out" / "elsewhere.png") == "b.png: equal, sample for sample"
+    assert replay(sidecar, tmp_path / "out" / "elsewhere.png") == ["b.png"]
 
 
 def test_a_replay_that_differs_says_what_differs(photos, tmp_path):
@@ -105,7 +105,10 @@ def test_a_replay_that_differs_says_what_differs(photos, tmp_path):
         replay(sidecar)
     with pytest.raises(RequestError, match=r"a\.png: sha256 [0-9a-f]{12}…; expected [0-9a-f]{12}…, that of "):
         replay(sidecar, photos / "a.png")
-    for text, message in (("[1]", "no sidecar of a degraded file: schema, "), ("{", "not valid JSON")):
+    for text, message in (
+        ("[1]", "no sidecar of a degraded file; expected an object with schema, "),
+        ("{", "not valid JSON"),
+    ):
         sidecar.write_text(text)
         with pytest.raises(ConfigError, match=message):
             replay(sidecar)
@@ -142,12 +145,115 @@ def test_what_fails_is_named_and_the_rest_is_done(photos, tmp_path):
 
 def test_existing_files_are_kept_unless_they_may_be_replaced(photos, tmp_path):
     spec = described("noise", NOISY)
-    degrade(spec, [photos], tmp_path)
-    before = (tmp_path / "a.png").read_bytes()
-    assert len(degrade(spec, [photos], tmp_path, seed=1).kept) == 3
-    assert (tmp_path / "a.png").read_bytes() == before
-    assert len(degrade(spec, [photos], tmp_path, seed=1, overwrite=True).written) == 3
-    assert (tmp_path / "a.png").read_bytes() != before
+    degrade(spec, [photos], tmp_path / "o")
+    before = (tmp_path / "o/a.png").read_bytes()
+    assert len(degrade(spec, [photos], tmp_path / "o").kept) == 3
+    (tmp_path / "o/b.json").unlink()
+    with pytest.raises(
+        RequestError, match=r"b\.png: is there without b\.json; expected another --out, or --over"
+    ):
+        degrade(spec, [photos], tmp_path / "o")
+    with pytest.raises(
+        RequestError, match=r"a\.png: was made with other settings: degradation\.sigma, seed; exp"
+    ):
+        degrade(described("noise", ["sigma=3"]), [photos / "a.png"], tmp_path / "o", seed=1)
+    assert (tmp_path / "o/a.png").read_bytes() == before
+    assert len(degrade(spec, [photos], tmp_path / "o", seed=1, overwrite=True).written) == 3
+    assert (tmp_path / "o/a.png").read_bytes() != before
+
+
+def test_nothing_of_the_users_is_replaced_and_no_file_is_written_twice(photos, tmp_path):
+    spec, before = described("bicubic", ["scale=3"]), (photos / "a.png").read_bytes()
+    for clean, out, message in (
+        (photos, tmp_path / "o", r"a\.png: would replace an input; expected another --clean$"),
+        (
+            tmp_path / "o",
+            tmp_path / "o",
+            r"would be written for both .*; expected other names, or another folder$",
+        ),
+        (None, photos, r"a\.png: would replace an input; expected another --out$"),
+    ):
+        with pytest.raises(RequestError, match=message):
+            degrade(spec, [photos], out, clean=clean, overwrite=True)
+    write(photos / "a.mask.png", Picture(np.zeros((9, 9, 3), np.uint8)))
+    with pytest.raises(RequestError, match=r"a\.mask\.png: would be written for both .*a\.(mask\.)?png and "):
+        degrade(described("mask"), [photos], tmp_path / "o")
+    assert (photos / "a.png").read_bytes() == before and not (tmp_path / "o").exists()
+
+
+def test_masks_and_layers_lie_beside_the_image(photos, tmp_path):
+    degrade(described("reflection"), [photos / "a.png"], tmp_path / "o", clean=tmp_path / "clean")
+    names = sorted(path.name for path in (tmp_path / "o").iterdir())
+    assert names == ["a.json", "a.png", "a.reflection.png", "a.residual.npy", "a.transmission.png"]
+    residual = np.load(tmp_path / "o/a.residual.npy").transpose(1, 2, 0) * 255
+    image, clean = (read_samples(tmp_path / folder / "a.png").astype(float) for folder in ("o", "clean"))
+    assert np.abs(image - clean - residual).max() <= 1
+    assert sorted(replay(tmp_path / "o/a.json")) == [name for name in names if name != "a.json"]
+    degrade(described("mask", ["ratio=0.3"]), [photos / "a.png"], tmp_path / "m")
+    holes = read_samples(tmp_path / "m/a.mask.png")[..., 0]
+    assert set(np.unique(holes)) == {0, 255} and not read_samples(tmp_path / "m/a.png")[holes == 255].any()
+
+
+def test_a_clip_has_all_its_frames(photos, tmp_path):
+    clip = described("moving-clip", ['of={ name = "bicubic", scale = 2 }', "frames=3", "shift=2.0"])
+    degrade(clip, [photos / "deep"], tmp_path / "o", clean=tmp_path / "clean")
+    names = sorted(path.name for path in (tmp_path / "o").iterdir())
+    assert names == [*(f"a.{i:03d}{end}" for i in range(3) for end in (".flow.npy", ".png")), "a.json"]
+    assert sorted(path.name for path in (tmp_path / "clean").iterdir()) == [
+        f"a.{i:03d}.png" for i in range(3)
+    ]
+    assert len(replay(tmp_path / "o/a.json", out=tmp_path / "again")) == 6
+    assert (tmp_path / "again/a.002.png").read_bytes() == (tmp_path / "o/a.002.png").read_bytes()
+    assert len(degrade(clip, [photos / "deep"], tmp_path / "o").kept) == 1
+
+
+def test_a_replay_trusts_nothing(photos, tmp_path):
+    degrade(described("noise", NOISY), [photos / "b.png"], tmp_path)
+    sidecar = tmp_path / "b.json"
+    record = json.loads(sidecar.read_text())
+    for change, message in (
+        ({"seed": "x"}, r'b\.json: seed = "x": expected a whole number$'),
+        ({"sample": -4}, r"b\.json: sample = -4: "),
+        ({"depth": 9}, r"b\.json: depth = 9: expected 8 or 16"),
+        ({"draw": 5}, r"b\.json: draw = 5: expected a table$"),
+        ({"input": 5}, r"b\.json: input = 5: expected text$"),
+        ({"outputs": [1]}, r"b\.json: outputs = \[1\]: expected a table$"),
+        ({"outputs": {"": {"file": "../evil.png", "pixels": "0" * 64}}}, r"b\.json: outputs\.''\.file = "),
+        ({"more": 1}, r"b\.json: more: unknown key"),
+    ):
+        sidecar.write_text(json.dumps(record | change))
+        with pytest.raises(ConfigError, match=message):
+            replay(sidecar)
+    sidecar.write_text(json.dumps(record | {"versions": {"torch": "0.1"}, "draw": {"sigma": 1.0}}))
+    with pytest.raises(RestorationError, match=r"recorded: sigma; it was made with torch 0\.1 \(here "):
+        replay(sidecar)
+    sidecar.write_text(json.dumps(record))
+    (tmp_path / "b.png").write_bytes(b"junk")
+    with pytest.raises(
+        RestorationError, match=r"b\.png: not the file that b\.json describes; made again, its sam"
+    ):
+        replay(sidecar)
+    (tmp_path / "b.png").unlink()
+    (tmp_path / "w").mkdir()
+    (tmp_path / "w/b.png").write_bytes(b"mine")
+    with pytest.raises(
+        RequestError, match=r"w/b\.png: exists already; expected another --out, or --overwrite$"
+    ):
+        replay(sidecar, out=tmp_path / "w")
+    with pytest.raises(RequestError, match=r"--out .*x\.png: names a file; expected a folder$"):
+        replay(sidecar, out=tmp_path / "x.png")
+    with pytest.raises(RequestError, match=r"none\.png: no such file$"):
+        replay(sidecar, tmp_path / "none.png")
+    assert replay(sidecar, out=tmp_path / "w", overwrite=True) == ["b.png"]
+
+
+def test_sidecars_name_files_in_full(photos, tmp_path, monkeypatch):
+    (tmp_path / "masks").mkdir()
+    write(tmp_path / "masks/m.png", Picture(np.full((9, 9, 1), 255, np.uint8)))
+    monkeypatch.chdir(tmp_path)
+    degrade(described("mask-files", ["folder=masks", "hole=white"]), ["photos/a.png"], tmp_path / "o")
+    monkeypatch.chdir(tmp_path / "masks")
+    assert replay(tmp_path / "o/a.json", photos / "a.png") == ["a.png", "a.mask.png"]
 
 
 def test_the_degradation_of_an_experiment_or_of_a_file(tmp_path):

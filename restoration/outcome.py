@@ -1,0 +1,18 @@
+"""What became of the files of a command."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass
+class Report:
+    """What became of the files: ``failed`` has one line for each."""
+
+    written: list[Path] = field(default_factory=list)
+    kept: list[Path] = field(default_factory=list)
+    failed: dict[Path, str] = field(default_factory=dict)
+
+    @property
+    def exit_code(self) -> int:
+        """Return 0 if no file failed, else 1."""
+        return 1 if self.failed else 0
