@@ -94,3 +94,14 @@ def test_a_protocol_as_the_page_adds_it(tmp_path):
     path = tmp_path / "mine-x4.toml"
     path.write_text(blocks("docs/adding.md", "toml")[0])
     assert load_protocol(str(path)).scale == 4
+
+
+@pytest.mark.parametrize(
+    "page", [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))], ids=lambda p: p.name
+)
+def test_links_lead_somewhere_and_nothing_waits_to_be_filled_in(page):
+    text = page.read_text(encoding="utf-8")
+    for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", text):
+        assert "://" in target or (page.parent / target).exists(), f"{page.name}: {target}"
+    prose = re.sub(r"```.*?```|`[^`]*`", "", text, flags=re.DOTALL)
+    assert not re.search(r"\{\w+\}|TODO|FIXME", prose)

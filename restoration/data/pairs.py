@@ -45,6 +45,10 @@ class Pairs:
                 'data.degradation: missing; expected a table, such as { name = "bicubic", scale = 4 }, '
                 "or degraded partners of the images (data.degraded)"
             )
+        if self.degradation is not None and self.degradation.varies:
+            raise ConfigError(
+                "data.degradation: leaves the size to chance; expected a chain that ends in a part that fits it"
+            )
         if self.crop % self.scale:
             raise ConfigError(f"data.crop = {self.crop}: expected a multiple of the scale {self.scale}")
         multiple = self.source.scale * (1 if self.degradation is None else self.degradation.multiple)

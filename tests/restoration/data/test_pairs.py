@@ -11,6 +11,7 @@ from restoration.data import Pairs, Photographs, build_source
 from restoration.degradations.degraded import Degradation, Degraded
 from restoration.degradations.draws import generator
 from restoration.degradations.noise import Noise
+from restoration.degradations.rescale import Rescale
 from restoration.degradations.resize import Bicubic
 from restoration.degradations.video import MovingClip
 from restoration.errors import ConfigError, ImageError
@@ -156,3 +157,10 @@ def test_images_are_decoded_once_as_long_as_the_cache_lasts(photos, data, monkey
         for index in range(6):
             source.samples(index)
     assert len(read) == 6 + 2 + 2 and not source.fits
+
+
+def test_a_degradation_that_leaves_the_size_to_chance_is_refused(photos, data):
+    with pytest.raises(
+        ConfigError, match=r"^data\.degradation: leaves the size to chance; expected a chain that"
+    ):
+        Pairs(build_source(data(photos())), Rescale(factor=(0.5, 1.5)), 16, 4, 0)
