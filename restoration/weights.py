@@ -16,6 +16,7 @@ from restoration.catalogue import digest
 from restoration.config import build, nearest
 from restoration.errors import ConfigError, RestorationError, WeightsError
 from restoration.foreign import SUFFIXES, difference, read_state, recognise
+from restoration.foreign.split import completed
 from restoration.networks import NETWORKS
 from restoration.restorers import RESTORERS, baseline
 from restoration.restorers.card import Card
@@ -117,7 +118,7 @@ def _load_ours(path: Path) -> Restorer:
 
 
 def _load_foreign(path: Path) -> Restorer:
-    state = read_state(path)
+    state = completed(read_state(path), path)
     _check_finite(state, path)
     network, spec = recognise(state, path)
     task = "super-resolution" if network.scale > 1 else "restoration"

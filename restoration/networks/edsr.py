@@ -36,8 +36,7 @@ class Edsr(Network):
         shuffles = [step for factor in steps for step in (1, Up(factor))]
         self.receptive_field = receptive_radius(2 + ResidualBlock.reach * blocks, *shuffles, 1)
         self.mean: Tensor
-        mean = torch.tensor(MEAN) if channels == 3 else torch.tensor(MEAN).mean().expand(channels)
-        self.register_buffer("mean", mean.clone().view(1, channels, 1, 1), persistent=False)
+        self.register_buffer("mean", channel_mean(channels), persistent=False)
         self.conv_first = conv3(channels, width)
         self.body = nn.Sequential(*[ResidualBlock(width, residual_scale) for _ in range(blocks)])
         self.conv_after_body = conv3(width, width)
@@ -51,3 +50,10 @@ class Edsr(Network):
         features = self.conv_first((degraded - self.mean) * self.span)
         features = features + self.conv_after_body(self.body(features))
         return self.conv_last(self.upsample(features)) / self.span + self.mean
+
+
+def channel_mean(channels: int) -> Tensor:
+    """Return the mean of every channel, (1, C, 1, 1): one channel has the mean of the three."""
+    mean = torch.tensor(MEAN)
+    mean = mean if channels == 3 else mean.mean().expand(channels)
+    return mean.clone().view(1, channels, 1, 1)

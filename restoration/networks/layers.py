@@ -1,6 +1,7 @@
 """Layers that several networks share, and the arithmetic of receptive fields."""
 
 import math
+from fractions import Fraction
 from typing import NamedTuple
 
 import torch
@@ -20,27 +21,66 @@ class Down(NamedTuple):
     factor: int
 
 
-def receptive_radius(*path: int | Up | Down) -> int:
+class Strided(NamedTuple):
+    """A convolution or pooling by its kernel, stride, and padding at the top and left."""
+
+    kernel: int
+    stride: int = 1
+    padding: int = 0
+
+
+class Transposed(NamedTuple):
+    """A transposed convolution by its kernel, stride and padding."""
+
+    kernel: int
+    stride: int
+    padding: int
+
+
+Step = int | Up | Down | Strided | Transposed
+
+
+def receptive_radius(*path: Step) -> int:
     """Return the farthest input pixel that reaches an output pixel along ``path``, from input to output.
 
     An integer widens by so many pixels of the grid it stands on. Every phase of the output grid is tried:
     where grids change, the reach of a pixel depends on its place in the cell.
     """
-    ups = math.prod(step.factor for step in path if isinstance(step, Up))
-    downs = math.prod(step.factor for step in path if isinstance(step, Down))
-    return max(_reach(pixel, path, ups, downs) for pixel in range(ups * downs))
+    density, period = Fraction(1), 1
+    for step in path:
+        density *= _densification(step)
+        period = math.lcm(period, density.denominator)
+    return max(_reach(pixel, path, density) for pixel in range(int(period * density)))
 
 
-def _reach(pixel: int, path: tuple[int | Up | Down, ...], ups: int, downs: int) -> int:
+def _densification(step: Step) -> Fraction:
+    match step:
+        case Up(factor):
+            return Fraction(factor)
+        case Down(factor):
+            return Fraction(1, factor)
+        case Strided(_, stride, _):
+            return Fraction(1, stride)
+        case Transposed(_, stride, _):
+            return Fraction(stride)
+    return Fraction(1)
+
+
+def _reach(pixel: int, path: tuple[Step, ...], density: Fraction) -> int:
     low = high = pixel
     for step in reversed(path):
-        if isinstance(step, Up):
-            low, high = low // step.factor, high // step.factor
-        elif isinstance(step, Down):
-            low, high = low * step.factor, high * step.factor + step.factor - 1
-        else:
-            low, high = low - step, high + step
-    own = pixel * downs // ups
+        match step:
+            case Up(factor):
+                low, high = low // factor, high // factor
+            case Down(factor):
+                low, high = low * factor, high * factor + factor - 1
+            case Strided(kernel, stride, padding):
+                low, high = low * stride - padding, high * stride - padding + kernel - 1
+            case Transposed(kernel, stride, padding):
+                low, high = -((kernel - 1 - padding - low) // stride), (high + padding) // stride
+            case _:
+                low, high = low - step, high + step
+    own = int(pixel / density)
     return max(own - low, high - own)
 
 
@@ -50,6 +90,13 @@ def enlargement_steps(scale: int) -> tuple[int, ...]:
     if scale not in steps:
         raise ValueError(f"scale = {scale}: expected 1, 2, 3, 4 or 8")
     return steps[scale]
+
+
+def enlarged_to(image: Tensor, least: int, multiple: int = 1) -> Tensor:
+    """Return the image with its last row and column repeated until sides are multiples, and at least ``least``."""
+    height, width = image.shape[-2:]
+    bottom, right = (-(-max(side, least) // multiple) * multiple - side for side in (height, width))
+    return functional.pad(image, (0, right, 0, bottom), mode="replicate") if bottom or right else image
 
 
 def conv3(inputs: int, outputs: int) -> nn.Conv2d:

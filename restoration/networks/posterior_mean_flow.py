@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from restoration.losses.flow import Source, Start, enlarged, euler
+from restoration.networks.hdit import Hdit
 from restoration.networks.layers import Up, receptive_radius
 from restoration.networks.network import Network
 from restoration.networks.velocity import VelocityUnet
@@ -22,7 +23,8 @@ class PosteriorMeanFlow(Network):
     network's table in a restorer's file, which holds its tensors too. It stays as it is, and its result is clamped to
     [0, 1]. ``source`` = "degraded" starts from the enlarged degraded image, "noise" from ε alone; ``condition`` names
     what the velocity sees beside z_t, as a flow from noise must. More steps give more detail and a larger mean square
-    error. ``width`` is that of the velocity's finest level; ε depends on ``seed`` and a pixel's place alone.
+    error. The velocity is a U-Net whose finest level has ``width`` channels, or the network "hdit" of the table
+    ``velocity``. ε depends on ``seed`` and a pixel's place alone.
     """
 
     def __init__(
@@ -36,6 +38,7 @@ class PosteriorMeanFlow(Network):
         sigma: float = 0.1,
         condition: Condition = "none",
         posterior_mean: Network | None = None,
+        velocity: Network | None = None,
         seed: int = 0,
     ) -> None:
         super().__init__()
@@ -51,7 +54,11 @@ class PosteriorMeanFlow(Network):
         used = "posterior-mean" in (source, condition)
         self.posterior_mean = _frozen(posterior_mean, scale, channels) if used else None
         seen = 0 if condition == "none" else channels
-        self.velocity = VelocityUnet(channels=channels, seen=seen, width=width)
+        self.velocity = (
+            VelocityUnet(channels=channels, seen=seen, width=width)
+            if velocity is None
+            else _knowing_time(velocity, channels, seen)
+        )
         self.multiple = self.velocity.multiple // math.gcd(self.velocity.multiple, scale)
         if self.posterior_mean is not None:
             self.multiple = math.lcm(self.multiple, self.posterior_mean.multiple)
@@ -87,7 +94,11 @@ class PosteriorMeanFlow(Network):
         if self.posterior_mean is not None:
             reaches["posterior-mean"] = self.posterior_mean.receptive_field
         used = [reaches[name] for name in (self.start.source, self.condition) if name in reaches]
-        if self.start.source == "noise" or self.start.sigma > 0 or None in used:
+        if (
+            self.start.source == "noise"
+            or self.start.sigma > 0
+            or None in [*used, self.velocity.receptive_field]
+        ):
             return None
         flow = receptive_radius(Up(self.scale), self.steps * self.velocity.receptive_field)
         return max(r for r in used if r is not None) + flow
@@ -122,6 +133,16 @@ def _hashed(words: Tensor) -> Tensor:
 
 def _word(seed: int) -> int:
     return (seed ^ (seed >> 32)) * 0x9E3779B9 & BITS
+
+
+def _knowing_time(network: Network, channels: int, seen: int) -> Hdit:
+    if not isinstance(network, Hdit):
+        raise ValueError(f"velocity is {type(network).__name__}; expected the network 'hdit'")
+    if (network.channels, network.seen) != (channels, seen):
+        raise ValueError(
+            f"velocity has channels {network.channels} and sees {network.seen} more; expected {channels} and {seen}"
+        )
+    return network
 
 
 def _frozen(network: Network | None, scale: int, channels: int) -> Network:

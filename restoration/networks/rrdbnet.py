@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from restoration.networks.layers import Down, Up, conv3, receptive_radius, scaled_he_
+from restoration.networks.layers import Down, Up, conv3, enlargement_steps, receptive_radius, scaled_he_
 from restoration.networks.network import Network
 
 PACKING = {1: 4, 2: 2, 4: 1}
@@ -14,25 +14,35 @@ RESIDUAL_SCALE = 0.2
 class RrdbNet(Network):
     """Residual blocks in residual dense blocks (Wang et al., 2018): 16,697,987 parameters; BasicSR names.
 
-    The network enlarges by 4; at ×2 and ×1 the image is packed first (pixel unshuffle), as Real-ESRGAN does.
+    ``packed`` networks enlarge by 4; at ×2 and ×1 the image is packed first (pixel unshuffle), as Real-ESRGAN does.
+    The others enlarge by ``scale`` in steps of 2 or 3, as KAIR and BSRGAN do.
     """
 
     def __init__(
-        self, *, scale: int = 4, channels: int = 3, width: int = 64, blocks: int = 23, growth: int = 32
+        self,
+        *,
+        scale: int = 4,
+        channels: int = 3,
+        width: int = 64,
+        blocks: int = 23,
+        growth: int = 32,
+        packed: bool = True,
     ) -> None:
         super().__init__()
-        if scale not in PACKING:
+        if packed and scale not in PACKING:
             raise ValueError(f"scale = {scale}: expected 1, 2 or 4")
         self.scale = scale
         self.channels = channels
-        self.multiple = PACKING[scale]
-        pack = () if scale == 4 else (Down(self.multiple),)
-        self.receptive_field = receptive_radius(*pack, 1, 15 * blocks, 1, Up(2), 1, Up(2), 1, 2)
+        self.multiple = PACKING[scale] if packed else 1
+        self.steps = (2, 2) if packed else enlargement_steps(scale)
+        pack = () if self.multiple == 1 else (Down(self.multiple),)
+        enlarge = [step for factor in self.steps for step in (Up(factor), 1)]
+        self.receptive_field = receptive_radius(*pack, 1, 15 * blocks, 1, *enlarge, 2)
         self.conv_first = conv3(channels * self.multiple**2, width)
         self.body = nn.Sequential(*[ResidualInResidual(width, growth) for _ in range(blocks)])
         self.conv_body = conv3(width, width)
-        self.conv_up1 = conv3(width, width)
-        self.conv_up2 = conv3(width, width)
+        for i in range(len(self.steps)):
+            self.add_module(f"conv_up{i + 1}", conv3(width, width))
         self.conv_hr = conv3(width, width)
         self.conv_last = conv3(width, channels)
         scaled_he_(self.body, 0.1)
@@ -42,8 +52,9 @@ class RrdbNet(Network):
         packed = functional.pixel_unshuffle(degraded, self.multiple) if self.multiple > 1 else degraded
         features = self.conv_first(packed)
         features = features + self.conv_body(self.body(features))
-        features = _leaky(self.conv_up1(_double(features)))
-        features = _leaky(self.conv_up2(_double(features)))
+        for i, factor in enumerate(self.steps):
+            enlarged = functional.interpolate(features, scale_factor=factor, mode="nearest")
+            features = _leaky(self.get_submodule(f"conv_up{i + 1}")(enlarged))
         return self.conv_last(_leaky(self.conv_hr(features)))
 
 
@@ -82,7 +93,3 @@ class DenseBlock(nn.Module):
 
 def _leaky(features: Tensor) -> Tensor:
     return functional.leaky_relu(features, 0.2)
-
-
-def _double(features: Tensor) -> Tensor:
-    return functional.interpolate(features, scale_factor=2, mode="nearest")

@@ -11,21 +11,63 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from restoration.networks import NETWORKS
 from restoration.networks.network import Network
+from restoration.networks.resshift_unet import ResShiftUnet
+
+HDIT = {
+    "widths": (16, 32), "depths": (2, 1), "head": 8, "patch": 2, "kernel": 3, "mapping_width": 16,
+    "mapping_hidden": 16,
+}  # fmt: skip
+RESSHIFT_UNET = {
+    "width": 32, "levels": (1, 1), "blocks": (1, 1), "attention": (0, 1), "swin_width": 32, "head": 16,
+    "window": 2, "size": 4, "expansion": 1.0,
+}  # fmt: skip
+
+
+def resshift(channels: int = 3, **changed: object) -> dict[str, object]:
+    """Return settings without a codebook, which is a step: rounding may put a latent on its other side."""
+    return {"unet": ResShiftUnet(channels=channels, **RESSHIFT_UNET), "scale": 2, "steps": 2, **changed}
+
 
 # small, but with every kind of layer and step that the defaults have
 SMALL = {
+    "carn": {"width": 8},
     "dncnn": {"width": 8, "depth": 5},
+    "espcn": {"width": 8, "narrow": 6},
+    "fdncnn": {"width": 8, "depth": 5},
+    "ffdnet": {"width": 8, "depth": 5},
+    "fsrcnn": {"width": 8, "narrow": 6},
     "edsr": {"width": 8, "blocks": 2},
+    "errnet": {"width": 16, "blocks": 2, "squeeze": 2},
+    "ibcln": {"width": 4, "dropout": 0.0},
     "imdn": {"width": 12, "blocks": 2, "distilled": 4},
+    "imdn-attentive": {"width": 32, "blocks": 2},
+    "imdn-chain": {"width": 12, "blocks": 2},
+    "imdn-edge": {"width": 12, "blocks": 2},
+    "ircnn": {"width": 8},
     "inn": {"couplings": 2, "width": 8},
+    "medfe": {"width": 2, "blocks": 1},
     "msrresnet": {"width": 8, "blocks": 2},
     "nafnet": {"width": 4, "encoders": (1, 1), "middle": 1, "decoders": (1, 2)},
+    "noise-da": {"width": 4, "levels": 3},
+    "pan": {"width": 8, "fine": 6, "blocks": 2},
+    "rbpn": {"width": 6, "features": 4, "blocks": 1, "frames": 3},
+    "rcan": {"width": 8, "groups": 2, "blocks": 2, "squeeze": 2, "span": 1.0},
+    "rfdn": {"width": 16, "blocks": 2},
     "plain-sr": {"width": 8, "blocks": 2},
     "posterior-mean-flow": {"width": 4, "steps": 2, "source": "degraded"},
     "res-unet": {"widths": (4, 8, 8), "blocks": (1, 1, 1)},
     "rrdbnet": {"width": 8, "blocks": 1, "growth": 4},
+    "rrformer": {"width": 8, "embedding": 12, "depths": (2, 2), "heads": 2},
     "spandrel": {"architecture": "Compact", "num_feat": 8, "num_conv": 2},
+    "srgan-generator": {"width": 8, "blocks": 2},
     "srresnet": {"width": 8, "blocks": 2},
+    "upconv-srresnet": {"width": 8, "blocks": 2},
+    "vdsr": {"width": 8, "depth": 5},
+    "hdit": HDIT,
+    "resshift-unet": RESSHIFT_UNET,
+    "resshift": resshift,
+    "swinir-packed": {"width": 8, "groups": (2, 1), "heads": 2, "window": 2, "packing": 2, "enlargement": 2},
+    "vq-autoencoder": {"width": 32, "levels": (1, 1), "blocks": (1, 1), "codes": 3},
 }
 # the keywords that change grids, and so receptive fields
 SHAPES = [
@@ -35,10 +77,19 @@ SHAPES = [
     ("edsr", {"scale": 8, "blocks": 1, "width": 4}),
     *(("msrresnet", {"scale": scale}) for scale in (2, 3)),
     *(("rrdbnet", {"scale": scale, "width": 4}) for scale in (1, 2)),
+    *((name, {"scale": scale}) for name in ("carn", "espcn", "fsrcnn", "pan", "vdsr") for scale in (2, 3)),
+    *((name, {"scale": scale}) for name in ("imdn-chain", "imdn-edge") for scale in (1, 3)),
+    *(("upconv-srresnet", {"scale": s, "enlargement": e}) for s in (2, 3) for e in ("nearest", "shuffle")),
+    *(("rrdbnet", {"scale": scale, "width": 4, "packed": False}) for scale in (1, 2, 3)),
+    ("carn", {"groups": 4, "shared": True}),
+    ("hdit", {"attention": ("shifted-window", "none"), "window": 2}),
+    ("errnet", {"squeeze": 0, "pyramid": False}),
     ("imdn", {"scale": 3, "width": 8}),
+    ("imdn-attentive", {"scale": 1, "entry": "strided"}),
     ("nafnet", {"attention": "none"}),
     ("plain-sr", {"scale": 3}),
     ("posterior-mean-flow", {"width": 2, "steps": 1, "sigma": 0.0}),
+    *(("rbpn", {"scale": scale, "frames": 2, "blocks": 2}) for scale in (2, 8)),
     ("res-unet", {"packing": 1, "blocks": (2, 1, 0)}),
     ("res-unet", {"widths": (4,), "blocks": (1,)}),
 ]
@@ -48,7 +99,8 @@ every = pytest.mark.parametrize("name", NETWORKS)
 
 def built(name: str, **changed: object) -> Network:
     torch.manual_seed(0)
-    return NETWORKS[name](**{**SMALL.get(name, {}), **changed})
+    small = SMALL.get(name, {})
+    return NETWORKS[name](**(small(**changed) if callable(small) else {**small, **changed}))
 
 
 def scrambled(network: Network) -> Network:
@@ -65,8 +117,17 @@ def close(restored: Tensor, expected: Tensor) -> bool:
 
 def image(network: Network, cells: tuple[int, int] = (5, 4), batch: int = 2) -> Tensor:
     side = network.multiple * -(-4 // network.multiple)
-    shape = (batch, network.channels, cells[0] * side, cells[1] * side)
-    return torch.rand(shape, generator=torch.Generator().manual_seed(2))
+    shape = (batch, seen(network), cells[0] * side, cells[1] * side)
+    degraded = torch.rand(shape, generator=torch.Generator().manual_seed(2))
+    if "mask" in network.conditions:  # a hole in a corner: where nothing is known, there is nothing to see
+        degraded[:, -1] = 0
+        degraded[:, -1, : shape[2] // 4, : shape[3] // 4] = 1
+    return degraded
+
+
+def seen(network: Network) -> int:
+    """Return how many channels the network takes: the image's, then those of conditions."""
+    return network.channels + len(network.conditions)
 
 
 def test_every_network_has_small_settings_here():
@@ -89,7 +150,7 @@ def test_declares_what_callers_read(name):
     assert network.scale >= 1 and network.multiple >= 1
     assert network.channels in (1, 3)
     assert network.receptive_field is None or network.receptive_field > 0
-    assert network.conditions == ()
+    assert all(isinstance(condition, str) for condition in network.conditions)
     assert network.batch_statistics == any(isinstance(m, _BatchNorm) for m in network.modules())
 
 
@@ -116,7 +177,11 @@ def test_eval_is_deterministic_and_independent_of_the_batch(name):
 def test_gradient_reaches_every_parameter(name):
     network = scrambled(built(name)).train()
     network(image(network)).square().mean().backward()
-    silent = [key for key, p in network.named_parameters() if p.grad is None or not p.grad.any()]
+    silent = [
+        key
+        for key, p in network.named_parameters()
+        if p.requires_grad and (p.grad is None or not p.grad.any())
+    ]
     assert silent == []
 
 
@@ -185,7 +250,7 @@ def test_compiles_as_one_graph(name):
 def test_runs_on_shapes_alone(name):
     with torch.device("meta"):
         network = built(name)
-        degraded = torch.empty(1, network.channels, 4 * network.multiple, 4 * network.multiple)
+        degraded = torch.empty(1, seen(network), 4 * network.multiple, 4 * network.multiple)
         assert network(degraded).shape[-1] == 4 * network.multiple * network.scale
 
 
@@ -227,7 +292,7 @@ def _support(network: nn.Module, side: int) -> int:
     """Return the farthest input pixel with a gradient, over all phases of the output grid on the diagonal."""
     multiple, scale = network.multiple, network.scale
     side = -(-side // multiple) * multiple
-    degraded = torch.rand(1, network.channels, side, side, dtype=torch.double, requires_grad=True)
+    degraded = torch.rand(1, seen(network), side, side, dtype=torch.double, requires_grad=True)
     restored = network(degraded)
     corner, farthest = side // 2 // multiple * multiple, 0
     for phase in range(multiple * scale):

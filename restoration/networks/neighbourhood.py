@@ -1,0 +1,81 @@
+"""Attention of each pixel to those around it, whose window is moved inward at borders (Hassani et al., 2023)."""
+
+from collections.abc import Callable
+from functools import cache
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+BLOCK = 8  # side of the squares of queries that are treated at once
+
+
+def neighbourhood_attention(query: Tensor, key: Tensor, value: Tensor, side: int) -> Tensor:
+    """Return the attention of every pixel to ``side`` × ``side`` neighbours: ``(N, heads, H, W, head width)``.
+
+    Of L pixels in a row, the i-th sees those from ``clamp(i − side // 2, 0, L − side)``: the window never leaves the
+    image and nothing is padded; where L < side it is the whole row. Logits are plain products. On a GPU, natten's
+    kernels are used where that package is installed.
+    """
+    height, width = query.shape[2:4]
+    if query.is_cuda and min(height, width) >= side and (kernel := _natten()) is not None:
+        parts = (part.permute(0, 2, 3, 1, 4).contiguous() for part in (query, key, value))
+        return kernel(*parts, kernel_size=(side, side), scale=1.0).permute(0, 3, 1, 2, 4)
+    rows, columns = (_Blocks(length, side, query.device) for length in (height, width))
+    n, heads, _, _, features = query.shape
+    asked = rows.queries(columns.queries(query, 3), 2)
+    seen = (
+        rows.keys(columns.keys(part, 3), 2)
+        .permute(0, 1, 2, 4, 3, 5, 6)
+        .flatten(4, 5)
+        .flatten(2, 3)
+        .flatten(0, 1)
+        for part in (key, value)
+    )
+    asked = asked.permute(0, 1, 2, 4, 3, 5, 6).flatten(4, 5).flatten(2, 3).flatten(0, 1)
+    # squares of rows and columns: (rows, 1, queries, 1, keys, 1) and (1, columns, 1, queries, 1, keys)
+    near = rows.near()[:, None, :, None, :, None] & columns.near()[None, :, None, :, None, :]
+    mask = near.flatten(4, 5).flatten(2, 3).flatten(0, 1)
+    mixed = functional.scaled_dot_product_attention(asked, *seen, attn_mask=mask, scale=1.0)
+    mixed = mixed.view(n, heads, rows.count, columns.count, rows.block, columns.block, features)
+    mixed = mixed.transpose(3, 4).reshape(n, heads, rows.padded, columns.padded, features)
+    return mixed[:, :, :height, :width]
+
+
+class _Blocks:
+    """One axis, cut into blocks of queries with the keys that any of them sees."""
+
+    def __init__(self, length: int, side: int, device: torch.device) -> None:
+        side = min(side, length)
+        self.block = min(BLOCK, length)
+        self.count = -(-length // self.block)
+        self.padded = self.count * self.block
+        reach = min(length, self.block + side - 1)
+        place = torch.arange(self.padded, device=device).clamp(max=length - 1)
+        self.place = place.view(self.count, self.block)
+        begin = (self.place[:, :1] - side // 2).clamp(0, length - reach)
+        self.seen = begin + torch.arange(reach, device=device)
+        self.first = (self.place - side // 2).clamp(0, length - side)
+        self.side = side
+
+    def queries(self, part: Tensor, axis: int) -> Tensor:
+        """Return ``part`` with ``axis`` cut into (blocks, queries); the last block repeats the last pixel."""
+        return part.index_select(axis, self.place.flatten()).unflatten(axis, self.place.shape)
+
+    def keys(self, part: Tensor, axis: int) -> Tensor:
+        """Return ``part`` with ``axis`` cut into (blocks, keys), which overlap."""
+        return part.index_select(axis, self.seen.flatten()).unflatten(axis, self.seen.shape)
+
+    def near(self) -> Tensor:
+        """Return which keys each query sees: ``(blocks, queries, keys)``."""
+        key, first = self.seen[:, None], self.first[..., None]
+        return (key >= first) & (key < first + self.side)
+
+
+@cache
+def _natten() -> Callable[..., Tensor] | None:
+    try:
+        from natten import na2d
+    except ImportError:
+        return None
+    return na2d
