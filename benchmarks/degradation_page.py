@@ -28,7 +28,8 @@ Every name below is a `degradation = {{ name = "…" }}` of an experiment, a par
 `shuffle`, an argument of `restoration degrade NAME INPUT... --out DIR`, and a function
 `DEGRADATIONS[name](…)(clean, keys)` of Python. Draws are keyed by (seed, sample): an image's do not depend on its
 batch, its worker or its rank, and `restoration degrade` writes them beside every file, so that `--replay` makes it
-again.
+again. Bits are those of one thread of PyTorch, which the command and the workers of training use: with more, what
+PyTorch itself interpolates (`antialias = false`) may differ in the last bit.
 
 The pictures show a crop of a photograph, {side} pixels a side, and what three settings make of it, from weak to strong;
 reduced images are enlarged by repeating pixels. Below each stand the settings.
@@ -159,6 +160,10 @@ STRENGTHS: dict[str, Settings] = {
     "moving-clip": _each("of", *3 * [{"name": "bicubic", "scale": 2}], frames=3, shift=12.0),
     "noise": _each("sigma", 10, 25, 50),
     "one-of": _each("of", *([_noise(n), {"name": "blur", "sigma": n / 15}] for n in (15, 30, 60))),
+    "pmrf-colorize": _each("sigma", 0.05, 0.15, 0.25),
+    "pmrf-denoise": _each("sigma", 0.1, 0.2, 0.35),
+    "pmrf-inpaint": _each("ratio", 0.5, 0.75, 0.9),
+    "pmrf-sr": _each("factor", 4, 8, 16),
     "poisson": _each("photons", 1000.0, 200.0, 40.0),
     "rain": _each("density", 0.001, 0.003, 0.008),
     "rain-drops": _each("count", 4, 10, 25),

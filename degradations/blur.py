@@ -13,6 +13,7 @@ from restoration.degradations import kernels
 from restoration.degradations.degraded import Degradation, Degraded, Draw, of_each, one_per_image
 from restoration.degradations.draws import Keys, Range, check_range, ends, generator, uniform
 from restoration.degradations.filtering import Edges, filtered
+from restoration.degradations.kernels import WIDEST
 
 Size = int | tuple[int, int]
 Drawing = Callable[[np.random.Generator], tuple[np.ndarray, Draw]]
@@ -41,7 +42,7 @@ class Blur(Degradation):
     edges: Edges = "reflect"
 
     def __post_init__(self) -> None:
-        check_range("sigma", self.sigma)
+        check_range("sigma", self.sigma, most=WIDEST // 8 - 1 if self.size is None else math.inf)
         check_range("rotation", self.rotation, -2 * math.pi, 2 * math.pi)
         check_range("beta", self.beta, 0.01)
         check_size(self._size())
@@ -120,7 +121,7 @@ class Defocus(Degradation):
     edges: Edges = "reflect"
 
     def __post_init__(self) -> None:
-        check_range("radius", self.radius)
+        check_range("radius", self.radius, most=WIDEST // 2 - 1)
 
     def __call__(self, clean: Tensor, keys: Keys) -> Degraded:
         """Return the blurred image; the draw holds ``radius``."""
@@ -147,7 +148,7 @@ class MotionBlur(Degradation):
     edges: Edges = "reflect"
 
     def __post_init__(self) -> None:
-        check_range("length", self.length)
+        check_range("length", self.length, most=WIDEST - 4)
         check_range("angle", self.angle, -2 * math.pi, 2 * math.pi)
         check_range("shake", self.shake, 0, 1)
 
@@ -178,11 +179,13 @@ def drawn_size(rng: np.random.Generator, size: Size) -> int:
 
 
 def check_size(size: Size) -> None:
-    """Refuse widths of kernels that are even, or whose ends are exchanged."""
+    """Refuse widths of kernels that are even or too large, or whose ends are exchanged."""
     low, high = ends(size)
-    if not (1 <= low <= high and low % 2 == high % 2 == 1):
+    if not (1 <= low <= high < WIDEST and low % 2 == high % 2 == 1):
         shown = size if isinstance(size, int) else list(size)
-        raise ValueError(f"size = {shown}; expected an odd number from 1, or [least, greatest] of such")
+        raise ValueError(
+            f"size = {shown}; expected an odd number from 1 to {WIDEST - 1}, or [least, greatest] of such"
+        )
 
 
 def _beta(rng: np.random.Generator, beta: Range) -> float:

@@ -49,6 +49,7 @@ class Camera(Degradation):
     """
 
     scale: ClassVar[int] = 1
+    channels: ClassVar[int | None] = 3
 
     shot: Range = (1e-4, 1.2e-2)
     read: Range | None = None

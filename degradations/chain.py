@@ -7,7 +7,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 from torch import Tensor
 
-from restoration.degradations.degraded import Degradation, Degraded, Draw, joined, one_per_image
+from restoration.degradations.degraded import (
+    Degradation,
+    Degraded,
+    Draw,
+    joined,
+    one_per_image,
+    pooled,
+    united,
+)
 from restoration.degradations.draws import Keys, check_probability, generator, part_key
 
 
@@ -21,14 +29,12 @@ class Chain(Degradation):
         if not self.of:
             raise ValueError("of = []; expected at least one degradation")
         refuse_clips(self.of)
+        refuse_aims(self.of[1:], 1)
 
     @property
     def scale(self) -> int:
         """The product of the parts' scales, from the last absolute one on."""
-        scale = 1
-        for part in self.of:
-            scale = part.scale if part.absolute else scale * part.scale
-        return scale
+        return scale_of(self.of)
 
     @property
     def multiple(self) -> int:
@@ -48,8 +54,18 @@ class Chain(Degradation):
         """Whether some part's scale is against the image that the outermost chain was given."""
         return any(part.absolute for part in self.of)
 
+    @property
+    def channels(self) -> int | None:
+        """How many channels some part needs."""
+        return channels_of(self.of)
+
+    @property
+    def aims(self) -> bool:
+        """Whether the first part says what restorers shall reach."""
+        return self.of[0].aims
+
     def __call__(self, clean: Tensor, keys: Keys) -> Degraded:
-        """Return the image after the last part; mask and layers are those of the last part that made any.
+        """Return the image after the last part; the mask has the holes of all parts, layers are those of the last.
 
         What restorers shall reach is as the first part says, which saw the clean image; later ones see no such image.
         """
@@ -59,9 +75,10 @@ class Chain(Degradation):
     def within(self, image: Tensor, keys: Keys, size: tuple[int, int]) -> Degraded:
         """Return the image after the last part; images go one by one where a part gives them sizes of their own."""
         if len(image) > 1 and any(part.varies for part in self.of):
-            alone = [self._of(image[i : i + 1], keys[i : i + 1], size) for i in range(len(image))]
+            alone = [_fitted(self._of(image[i : i + 1], keys[i : i + 1], size)) for i in range(len(image))]
             return joined(image, [([i], degraded) for i, degraded in enumerate(alone)])
-        return self._of(image, keys, size)
+        made = self._of(image, keys, size)
+        return _fitted(made) if any(part.varies for part in self.of) else made
 
     def untouched(self, image: Tensor) -> Degraded:
         """Return images that no part acted on."""
@@ -73,7 +90,7 @@ class Chain(Degradation):
             degraded = part.within(image, [part_key(key, f"chain.{place}") for key in keys], size)
             image = degraded.image
             clean = degraded.clean if place == 0 else clean
-            mask = degraded.mask if degraded.mask is not None else mask
+            mask = united(mask, degraded.mask)
             layers = {**layers, **degraded.layers}
             draws |= {f"{place}.{name}": value for name, value in degraded.draw.items()}
         return Degraded(image, mask, layers, draws, clean)
@@ -124,6 +141,16 @@ class OneOf(Degradation):
         """Whether the parts' scale is against the image that the outermost chain was given."""
         return not self.varies and self.of[0].absolute
 
+    @property
+    def channels(self) -> int | None:
+        """How many channels some part needs."""
+        return channels_of(self.of)
+
+    @property
+    def aims(self) -> bool:
+        """Whether some part says what restorers shall reach."""
+        return any(part.aims for part in self.of)
+
     def __call__(self, clean: Tensor, keys: Keys) -> Degraded:
         """Return each image degraded by its part."""
         one_per_image(clean, keys)
@@ -171,6 +198,16 @@ class Sometimes(Degradation):
         """Whether the part gives images sizes of their own."""
         return self.of.varies
 
+    @property
+    def channels(self) -> int | None:
+        """How many channels the part needs."""
+        return self.of.channels
+
+    @property
+    def aims(self) -> bool:
+        """Whether the part says what restorers shall reach."""
+        return self.of.aims
+
     def __call__(self, clean: Tensor, keys: Keys) -> Degraded:
         """Return each image, degraded or not."""
         one_per_image(clean, keys)
@@ -192,8 +229,31 @@ def untouched_by(parts: Sequence[Degradation], image: Tensor) -> Degraded:
 
 def refuse_clips(parts: Sequence[Degradation]) -> None:
     """Refuse parts that make clips: which samples belong together, the outermost degradation has to say."""
-    if any(part.clip > 1 for part in parts):
+    if any(part.together > 1 for part in parts):
         raise ValueError("of holds a moving-clip; expected it outermost, with what it holds in its own of")
+
+
+def refuse_aims(parts: Sequence[Degradation], first: int) -> None:
+    """Refuse parts that say what restorers shall reach where they do not see the clean image; ``first`` is a place."""
+    for place, part in enumerate(parts, first):
+        if part.aims:
+            raise ValueError(
+                f"of.{place} makes what restorers shall reach, of a degraded image; "
+                "expected it first in a chain, or its target or sharpen = false"
+            )
+
+
+def scale_of(parts: Sequence[Degradation]) -> int:
+    """Return the scale of parts that act one after the other: an absolute one is against the image before all."""
+    scale = 1
+    for part in parts:
+        scale = part.scale if part.absolute else scale * part.scale
+    return scale
+
+
+def channels_of(parts: Sequence[Degradation]) -> int | None:
+    """Return how many channels some of the parts need, None if any do."""
+    return next((part.channels for part in parts if part.channels is not None), None)
 
 
 def multiple_of(parts: Sequence[Degradation]) -> int:
@@ -205,6 +265,13 @@ def multiple_of(parts: Sequence[Degradation]) -> int:
         scale = part.scale if part.absolute else scale * part.scale
         whole = not part.varies and (whole or part.absolute)
     return multiple
+
+
+def _fitted(degraded: Degraded) -> Degraded:
+    """Return what came of a size of its own with the mask at the size of the image."""
+    if degraded.mask is None:
+        return degraded
+    return replace(degraded, mask=pooled(degraded.mask, degraded.image.shape[-2:]))
 
 
 Share = tuple[list[int], Degradation | None, str, str]  # places, part, its key's purpose, its draws' prefix

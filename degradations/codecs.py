@@ -10,12 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from restoration.degradations.degraded import Degradation, Degraded, one_per_image
+from restoration.degradations.degraded import STEPS, Degradation, Degraded, one_per_image
 from restoration.degradations.draws import Keys, Range, check_range, ends, generator
 
 Subsampling = Literal["4:4:4", "4:2:2", "4:2:0"]
 Codec = Literal["JPEG", "WEBP", "AVIF"]
-STEPS = 255
 
 
 @dataclass(frozen=True)

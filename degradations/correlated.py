@@ -10,9 +10,10 @@ from numpy.lib.stride_tricks import sliding_window_view
 from torch import Tensor
 
 from restoration.degradations.codecs import check_whole, decoded, encoded, whole
-from restoration.degradations.degraded import Degradation, Degraded, Draw, one_per_image
+from restoration.degradations.degraded import STEPS, Degradation, Degraded, Draw, one_per_image
 from restoration.degradations.draws import Key, Keys, Range, check_range, generator, uniform
-from restoration.degradations.noise import STEPS, added
+from restoration.degradations.noise import added
+from restoration.degradations.smooth import gaussian
 
 GREY = 128  # the 8-bit step that a file holds for no noise
 
@@ -77,7 +78,7 @@ def _covariance(rng: np.random.Generator, channels: int) -> np.ndarray:
 
 def _blurred(noise: np.ndarray, sigma: float, radius: int) -> np.ndarray:
     """Return noise (C, H + 2 radius, W + 2 radius) as (C, H, W) behind a Gaussian of unit energy."""
-    taps = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma) ** 2)
+    taps = gaussian(sigma, radius)
     taps = (taps / np.sqrt((taps**2).sum())).astype(np.float32)
     for axis in (1, 2):
         noise = sliding_window_view(noise, len(taps), axis) @ taps

@@ -7,10 +7,13 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor
+from torch.nn.functional import adaptive_max_pool2d
 
 from restoration.degradations.draws import Keys
 
 Draw = dict[str, object]
+
+STEPS = 255  # of an 8-bit image, the unit in which the field writes σ and thresholds: σ = 25 is 25/255 here
 
 
 @dataclass(frozen=True)
@@ -34,14 +37,18 @@ class Degradation(ABC):
 
     ``scale`` is the size of clean over degraded; it has no value here, lest a field of that name get a default.
     ``varies`` says that images of one batch may come out in different sizes: such a part stands in a chain before one
-    that is ``absolute``, whose ``scale`` is against the image that the chain was given. ``clip`` is how many
-    consecutive samples are the frames of one clip, which the outermost degradation alone can say.
+    that is ``absolute``, whose ``scale`` is against the image that the chain was given. ``together`` is how many
+    consecutive samples are the frames of one clip, which the outermost degradation alone can say. ``channels`` is how
+    many channels clean must have, None if any. ``aims`` says that the part makes a ``Degraded.clean`` of its own: it
+    has to see the clean image, and so stands first.
     """
 
     scale: int
     varies: ClassVar[bool] = False
     absolute: ClassVar[bool] = False
-    clip: ClassVar[int] = 1
+    together: ClassVar[int] = 1
+    channels: ClassVar[int | None] = None
+    aims: ClassVar[bool] = False
 
     @property
     def multiple(self) -> int:
@@ -62,11 +69,41 @@ class Degradation(ABC):
 
 
 def one_per_image(clean: Tensor, keys: Keys) -> None:
-    """Refuse a batch whose keys do not name every image once."""
+    """Refuse a batch that is empty or not of floats, or whose keys do not name every image once."""
     if clean.ndim != 4:
         raise ValueError(f"clean has shape {tuple(clean.shape)}; expected (images, channels, height, width)")
+    if clean.dtype not in (torch.float32, torch.float64):
+        raise ValueError(f"clean is {str(clean.dtype).removeprefix('torch.')}; expected float32 in [0, 1]")
+    if not clean.numel():
+        raise ValueError(f"clean has shape {tuple(clean.shape)}; expected at least one image, and pixels")
     if len(keys) != len(clean):
         raise ValueError(f"{len(keys)} keys for {len(clean)} images; expected one (seed, sample) per image")
+
+
+def check_scale(scale: int, name: str = "scale") -> None:
+    """Refuse a scale that is no whole number from 1."""
+    if scale < 1:
+        raise ValueError(f"{name} = {scale}; expected a whole number from 1")
+
+
+def reduced(size: Sequence[int], scale: int) -> tuple[int, int]:
+    """Return (height, width) over ``scale``, of which they must be multiples."""
+    height, width = size
+    if height % scale or width % scale:
+        raise ValueError(f"clean is {height}x{width}; expected multiples of the scale {scale}")
+    return height // scale, width // scale
+
+
+def united(first: Tensor | None, second: Tensor | None) -> Tensor | None:
+    """Return the holes of both masks (N, 1, H, W), at the size of the second; a pixel with any hole in it is one."""
+    if first is None or second is None:
+        return second if first is None else first
+    return torch.maximum(pooled(first, second.shape[-2:]), second)
+
+
+def pooled(mask: Tensor, size: Sequence[int]) -> Tensor:
+    """Return a mask at ``size`` (height, width): a pixel with any hole in it is one."""
+    return mask if mask.shape[-2:] == tuple(size) else adaptive_max_pool2d(mask, tuple(size))
 
 
 def on_device_of(image: Tensor, samples: list[Tensor]) -> Tensor:

@@ -12,10 +12,15 @@ from restoration.degradations.blur import blurred
 from restoration.degradations.degraded import Degradation, Degraded, Draw
 from restoration.degradations.draws import Keys
 from restoration.degradations.filtering import Edges
-from restoration.degradations.kernels import padded
+from restoration.degradations.kernels import WIDEST, padded
 
 VERSION_7_3 = b"MATLAB 7.3 MAT-file"
 EXTRA = 'pip install "restoration-suite[matlab]"'
+REAL = "fiub"  # kinds of NumPy's types
+
+
+class MissingExtra(Exception):
+    """A package that reads a kind of file is not installed."""
 
 
 @dataclass(frozen=True)
@@ -74,32 +79,57 @@ def _of_one_size(path: str) -> np.ndarray:
 
 def _arrays(file: Path) -> list[np.ndarray]:
     """Return the kernels of a file as they stand."""
+    kernels = _of_numpy(file) if file.suffix == ".npy" else _of_matlab(file)
+    if not kernels:
+        raise ValueError(f'path = "{file}"; holds no arrays of real numbers, expected kernels')
+    return kernels
+
+
+def _of_numpy(file: Path) -> list[np.ndarray]:
     try:
-        if file.suffix == ".npy":
-            array = np.load(file, allow_pickle=False)
-            return list(array) if array.ndim == 3 else [array]
+        array = np.load(file, allow_pickle=False)
+    except (OSError, EOFError, ValueError, SyntaxError) as error:
+        raise _unreadable(file, error) from None
+    if not isinstance(array, np.ndarray) or array.dtype.kind not in REAL:
+        return []
+    height, width, count = array.shape if array.ndim == 3 else (0, 0, 0)
+    if height == width != count:
+        raise ValueError(
+            f'path = "{file}"; holds an array of shape {array.shape}; expected (kernels, size, size), '
+            "as NumPy has it, not MATLAB's (size, size, kernels)"
+        )
+    return list(array) if array.ndim == 3 else [array]
+
+
+def _of_matlab(file: Path) -> list[np.ndarray]:
+    try:
         with file.open("rb") as opened:
             hierarchical = opened.read(len(VERSION_7_3)) == VERSION_7_3
         found = _hierarchical(file) if hierarchical else _classic(file)
-    except (OSError, ValueError, KeyError, NotImplementedError) as error:
-        raise ValueError(
-            f'path = "{file}"; cannot be read as kernels ({str(error).splitlines()[0]})'
-        ) from None
+    except MissingExtra as error:
+        raise ValueError(str(error)) from None
+    except Exception as error:  # readers of damaged files raise whatever they come upon
+        raise _unreadable(file, error) from None
     return [
         kernel for array in found for kernel in (np.moveaxis(array, 2, 0) if array.ndim == 3 else [array])
     ]
+
+
+def _unreadable(file: Path, error: Exception) -> ValueError:
+    lines = str(error).splitlines() or [type(error).__name__]
+    return ValueError(f'path = "{file}"; cannot be read as kernels ({lines[0]})')
 
 
 def _classic(file: Path) -> list[np.ndarray]:
     try:
         from scipy.io import loadmat
     except ImportError:
-        raise ValueError(f"{file.name} needs SciPy; {EXTRA}") from None
+        raise MissingExtra(f'path = "{file}"; needs SciPy: {EXTRA}') from None
     content = {name: value for name, value in loadmat(file).items() if not name.startswith("__")}
     cells = [
         cell for value in content.values() for cell in (value.flat if value.dtype == object else [value])
     ]
-    return [cell for cell in cells if isinstance(cell, np.ndarray) and cell.dtype.kind in "fiu"]
+    return [cell for cell in cells if isinstance(cell, np.ndarray) and cell.dtype.kind in REAL]
 
 
 def _hierarchical(file: Path) -> list[np.ndarray]:
@@ -107,22 +137,28 @@ def _hierarchical(file: Path) -> list[np.ndarray]:
     try:
         import h5py
     except ImportError:
-        raise ValueError(f"{file.name} is of MATLAB's version 7.3, which needs h5py; {EXTRA}") from None
+        raise MissingExtra(
+            f'path = "{file}"; is of MATLAB\'s version 7.3, which needs h5py: {EXTRA}'
+        ) from None
     with h5py.File(file, "r") as opened:
         found = []
         for value in opened.values():
-            if not isinstance(value, h5py.Dataset):
+            if not isinstance(value, h5py.Dataset) or value.attrs.get("MATLAB_class") == b"char":
                 continue
             if value.dtype == object:
                 found += [opened[reference][()].T for reference in value[()].flat]
             else:
                 found.append(value[()].T)
-        return found
+        return [array for array in found if array.dtype.kind in REAL]
 
 
 def _square(kernel: np.ndarray, file: Path) -> np.ndarray:
     """Return a kernel square, of odd size and of sum 1."""
     kernel = np.asarray(kernel, dtype=np.float64)
+    if max(kernel.shape, default=0) >= WIDEST:
+        raise ValueError(
+            f'path = "{file}"; holds an array of shape {kernel.shape}; expected kernels below {WIDEST}'
+        )
     if kernel.ndim != 2 or not kernel.size or not np.isfinite(kernel).all() or kernel.sum() <= 0:
         raise ValueError(
             f'path = "{file}"; expected kernels, got an array of shape {kernel.shape} or of sum 0'

@@ -13,6 +13,7 @@ import torch
 Values = float | np.ndarray
 
 LEAST_SIGMA = 1e-6  # what is narrower is a point
+WIDEST = 4096  # pixels of a kernel: wider ones, mostly slips of a unit, would take gigabytes
 # A path is followed in 256 steps, which stand for the 2000 of Boracchi & Foi: a random walk of fewer, wider steps.
 STEPS, THEIR_STEPS = 256, 2000
 
@@ -55,14 +56,6 @@ def disk(size: int, radius: Values) -> np.ndarray:
     corner = np.arange(size + 1) - size / 2
     area = _covered(corner[None, :], corner[:, None], np.maximum(_column(radius), LEAST_SIGMA))
     return _normalised(area[:, 1:, 1:] - area[:, 1:, :-1] - area[:, :-1, 1:] + area[:, :-1, :-1])
-
-
-def line(size: int, length: Values, angle: Values = 0.0) -> np.ndarray:
-    """Return steady motion along a straight line of ``length`` pixels, its middle in the kernel's centre."""
-    length, angle = np.broadcast_arrays(np.atleast_1d(length), np.atleast_1d(angle))
-    place = (np.arange(STEPS) + 0.5) / STEPS - 0.5
-    heading = np.stack([np.cos(angle), np.sin(angle)], axis=-1)
-    return rasterised(size, place[None, :, None] * (length[:, None] * heading)[:, None])
 
 
 def rasterised(size: int, path: np.ndarray) -> np.ndarray:

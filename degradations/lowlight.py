@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from restoration.degradations.dct import straight_through
 from restoration.degradations.degraded import (
     Degradation,
     Degraded,
@@ -49,22 +50,19 @@ class LowLight(Degradation):
     def __call__(self, clean: Tensor, keys: Keys) -> Degraded:
         """Return the dark image in [0, 1], and each image's exposure."""
         one_per_image(clean, keys)
-        made = [
-            self._expose(power(image.cpu(), GAMMA).numpy(), key)
-            for image, key in zip(clean, keys, strict=True)
-        ]
-        dark = [power(torch.from_numpy(light).clamp(max=1), 1 / GAMMA) for light, _ in made]
+        made = [self._expose(power(image.cpu(), GAMMA), key) for image, key in zip(clean, keys, strict=True)]
+        dark = [power(light.clamp(max=1), 1 / GAMMA) for light, _ in made]
         return Degraded(on_device_of(clean, dark), None, {}, of_each([draw for _, draw in made]))
 
-    def _expose(self, light: np.ndarray, key: Key) -> tuple[np.ndarray, Draw]:
-        """Return linear light (C, H, W) as the sensor counts it, and the exposure."""
+    def _expose(self, light: Tensor, key: Key) -> tuple[Tensor, Draw]:
+        """Return linear light (C, H, W) as the sensor counts it, and the exposure; gradients pass the counting."""
         rng = generator(key, "low-light")
         draw = {name: uniform(rng, getattr(self, name)) for name in ("exposure", "gamma", "photons", "read")}
         red, blue = 1 + self.balance * rng.uniform(-1, 1, 2)
         gains = np.array([red, 1, blue] if len(light) == 3 else [1.0], np.float32)
-        dark = (light ** np.float32(draw["gamma"])) * np.float32(draw["exposure"]) * gains[:, None, None]
+        dark = power(light, draw["gamma"]) * draw["exposure"] * torch.from_numpy(gains).view(-1, 1, 1)
         if draw["photons"] > 0:
-            counts = rng.poisson(dark * draw["photons"])
+            counts = rng.poisson(dark.detach().numpy() * draw["photons"])
             counts = counts + rng.standard_normal(dark.shape, dtype=np.float32) * np.float32(draw["read"])
-            dark = counts / draw["photons"]
-        return dark.astype(np.float32), draw | {"gains": gains.tolist()}
+            dark = straight_through(dark, torch.from_numpy(counts / draw["photons"]).to(dark.dtype))
+        return dark, draw | {"gains": gains.tolist()}

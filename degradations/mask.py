@@ -49,6 +49,13 @@ class Holes(Degradation):
 
     scale: ClassVar[int] = 1
 
+    fill: Fill
+
+    @property
+    def channels(self) -> int | None:
+        """How many channels are filled: three if ``fill`` is a colour."""
+        return len(self.fill) if isinstance(self.fill, tuple) else None
+
     def untouched(self, image: Tensor) -> Degraded:
         """Return whole images, with their masks."""
         return Degraded(image, torch.zeros_like(image[:, :1]))

@@ -1,7 +1,6 @@
 """The mosaic of a colour sensor, and what simple interpolation makes of it."""
 
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import ClassVar, Literal
 
 import torch
@@ -42,6 +41,7 @@ class Mosaic(Degradation):
     """
 
     scale: ClassVar[int] = 1
+    channels: ClassVar[int | None] = 3
 
     pattern: Pattern = "rggb"
     demosaic: Literal["none", "bilinear", "malvar"] = "bilinear"
@@ -85,10 +85,9 @@ def demosaiced(mosaic: Tensor, pattern: Pattern, how: Literal["bilinear", "malva
     return torch.stack([red, torch.where(at_green, own, green), blue], 1)
 
 
-@lru_cache(maxsize=32)
 def sites(pattern: Pattern, size: tuple[int, int]) -> Tensor:
     """Return where a sensor of ``size`` (height, width) has red, green and blue, bool (3, H, W)."""
-    with torch.inference_mode(False):  # what is cached under inference could never be used in training
-        rows, columns = torch.arange(size[0])[:, None] % 2, torch.arange(size[1])[None] % 2
-        letters = torch.tensor(["rgb".index(letter) for letter in pattern]).view(2, 2)
-        return letters[rows, columns] == torch.arange(3).view(3, 1, 1)
+    height, width = size
+    letters = torch.tensor(["rgb".index(letter) for letter in pattern]).view(2, 2)
+    tile = letters == torch.arange(3).view(3, 1, 1)
+    return tile.repeat(1, -(-height // 2), -(-width // 2))[:, :height, :width]

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from restoration.degradations.degraded import (
+    STEPS,
     Degradation,
     Degraded,
     Draw,
@@ -27,9 +28,6 @@ from restoration.degradations.draws import (
     uniform,
 )
 from restoration.degradations.plain import rgb2gray
-
-# the field writes σ in steps of an 8-bit image: σ = 25 is 25/255 here
-STEPS = 255
 
 
 @dataclass(frozen=True)

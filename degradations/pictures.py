@@ -1,7 +1,9 @@
 """Pictures of a folder that a degradation draws from: masks, scenes that are reflected."""
 
+from collections import OrderedDict
 from functools import lru_cache
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,6 +12,10 @@ if TYPE_CHECKING:
     from PIL.Image import Image as Picture
 
 SUFFIXES = {".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
+
+KEPT = 2**26  # bytes of masks that stay in memory
+_MASKS: OrderedDict[Path, np.ndarray] = OrderedDict()
+_LOCK = Lock()
 
 
 @lru_cache(maxsize=64)
@@ -44,10 +50,19 @@ def read_crop(path: Path, mode: str, size: tuple[int, int], rng: np.random.Gener
     return samples[:, ::-1] if rng.random() < 0.5 else samples
 
 
-@lru_cache(maxsize=256)
 def read_mask(path: Path) -> np.ndarray:
-    """Return where a picture is brighter than half, bool (H, W)."""
-    return np.asarray(_decoded(path).convert("L")) >= 128
+    """Return where a picture is brighter than half, bool (H, W); the last ones read are kept, up to ``KEPT`` bytes."""
+    with _LOCK:
+        if path in _MASKS:
+            _MASKS.move_to_end(path)
+            return _MASKS[path]
+    mask = np.asarray(_decoded(path).convert("L")) >= 128
+    mask.setflags(write=False)
+    with _LOCK:
+        _MASKS[path] = mask
+        while sum(kept.nbytes for kept in _MASKS.values()) > KEPT:
+            _MASKS.popitem(last=False)
+    return mask
 
 
 def _decoded(path: Path, enough: tuple[int, int] | None = None) -> "Picture":

@@ -5,6 +5,7 @@ from typing import ClassVar, Literal
 
 from torch import Tensor
 
+from restoration.degradations.dct import straight_through
 from restoration.degradations.degraded import Degradation, Degraded, one_per_image
 from restoration.degradations.draws import Keys
 
@@ -14,7 +15,10 @@ GREY = (0.298936021293775, 0.587043074451121, 0.114020904255103)
 
 @dataclass(frozen=True)
 class Clip(Degradation):
-    """Limited to [0, 1]; ``levels`` also rounds half up, to the steps of a file: 255 for 8 bits, 0 rounds nothing."""
+    """Limited to [0, 1]; ``levels`` also rounds half up, to the steps of a file: 255 for 8 bits, 0 rounds nothing.
+
+    Gradients pass the rounding as if there were none.
+    """
 
     scale: ClassVar[int] = 1
 
@@ -28,9 +32,10 @@ class Clip(Degradation):
         """Return the limited image."""
         one_per_image(clean, keys)
         limited = clean.clamp(0, 1)
-        return Degraded(
-            limited.mul(self.levels).add_(0.5).floor_().div_(self.levels) if self.levels else limited
-        )
+        if not self.levels:
+            return Degraded(limited)
+        rounded = limited.detach().mul(self.levels).add_(0.5).floor_().div_(self.levels)
+        return Degraded(straight_through(limited, rounded))
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from restoration.degradations.blur import Blur, Sinc
 from restoration.degradations.chain import Chain, OneOf, Sometimes
 from restoration.degradations.codecs import JPEG
 from restoration.degradations.correlated import CorrelatedNoise
-from restoration.degradations.degraded import Degradation, Degraded, one_per_image
+from restoration.degradations.degraded import STEPS, Degradation, Degraded, check_scale, one_per_image
 from restoration.degradations.draws import Keys
 from restoration.degradations.jpeg import DifferentiableJPEG
 from restoration.degradations.noise import Noise, Poisson
@@ -23,11 +23,18 @@ from restoration.degradations.shuffle import Shuffle
 
 Sizes = tuple[int, int]
 Ends = tuple[float, float]
-LEVELS = 255
 
 
 class Published(Degradation):
     """A chain with a name; ``chain`` is what it is made of, and what may be written out and changed."""
+
+    def __post_init__(self) -> None:
+        self._check()
+        _ = self.chain  # built here, so that whatever it refuses is refused at once
+
+    def _check(self) -> None:
+        """Refuse fields with a line in their own words."""
+        check_scale(self.scale)
 
     @property
     @abstractmethod
@@ -38,6 +45,16 @@ class Published(Degradation):
     def multiple(self) -> int:
         """Of what the height and width of clean have to be multiples."""
         return self.chain.multiple
+
+    @property
+    def channels(self) -> int | None:
+        """How many channels some part needs."""
+        return self.chain.channels
+
+    @property
+    def aims(self) -> bool:
+        """Whether the chain says what restorers shall reach."""
+        return self.chain.aims
 
     def untouched(self, image: Tensor) -> Degraded:
         """Return images that no part acted on."""
@@ -53,8 +70,9 @@ class Published(Degradation):
 class RealEsrgan(Published):
     """Second-order chain of Real-ESRGAN (Wang et al., 2021): twice blur, resize, noise and JPEG, then a sinc filter.
 
-    ``sharpen`` first sharpens the image, as the paper does for its L1 and perceptual targets: what restorers shall
-    reach is then the sharpened image. Where the authors' code draws once per batch, every image draws here for itself.
+    ``sharpen`` first sharpens the image, which then also is what restorers shall reach, for every term of a loss; the
+    authors' L1 and perceptual terms take the sharpened image too, but their adversarial one the image as it was. Where
+    their code draws once per batch, every image draws here for itself.
     """
 
     scale: int = 4
@@ -128,7 +146,7 @@ class Bsrgan(Published):
 
     scale: int = 4
 
-    def __post_init__(self) -> None:
+    def _check(self) -> None:
         if self.scale not in (2, 3, 4):
             raise ValueError(f"scale = {self.scale}; expected 2, 3 or 4")
 
@@ -162,12 +180,7 @@ class Bsrgan(Published):
                 blur,
                 blur,
                 Chain(of=(reduction, Clip())),
-                Chain(
-                    of=(
-                        Fit(scale=self.scale, kernels=("bilinear", "bicubic", "area"), antialias=False),
-                        Clip(),
-                    )
-                ),
+                Chain(of=(_last(self.scale), Clip())),
                 OneOf(
                     of=(
                         Noise(sigma=(2.0, 25.0), clip=True),
@@ -211,7 +224,7 @@ def _finish(scale: int, sizes: Sizes) -> tuple[Degradation, ...]:
         Sometimes(of=Sinc(size=sizes, cutoff=(math.pi / 3, math.pi)), probability=0.8),
     )
     jpeg = (Clip(), DifferentiableJPEG(quality=(30.0, 95.0), convention="diffjpeg"))
-    return OneOf(of=(Chain(of=(*fitted, *jpeg)), Chain(of=(*jpeg, *fitted)))), Clip(levels=LEVELS)
+    return OneOf(of=(Chain(of=(*fitted, *jpeg)), Chain(of=(*jpeg, *fitted)))), Clip(levels=STEPS)
 
 
 def _any_kernel(factor: Ends) -> OneOf:
@@ -221,6 +234,15 @@ def _any_kernel(factor: Ends) -> OneOf:
             Rescale(factor=factor, uniform_in="divisor", kernels=("bilinear", "bicubic"), antialias=False),
             Rescale(factor=factor, uniform_in="divisor", kernels=("area",)),
         ),
+        weights=(2.0, 1.0),
+    )
+
+
+def _last(scale: int) -> OneOf:
+    """Return the reduction to the size in the end, by OpenCV's kernels as well."""
+    kernels = ("bilinear", "bicubic")
+    return OneOf(
+        of=(Fit(scale=scale, kernels=kernels, antialias=False), Fit(scale=scale, kernels=("area",))),
         weights=(2.0, 1.0),
     )
 

@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 
 from restoration.degradations.blur import Blur
-from restoration.degradations.chain import Chain, OneOf
+from restoration.degradations.chain import Chain, OneOf, Sometimes
 from restoration.degradations.codecs import JPEG
-from restoration.degradations.degraded import Degraded, one_per_image
-from restoration.degradations.draws import Keys, check_probability, generator
+from restoration.degradations.degraded import STEPS, Degraded, check_scale
+from restoration.degradations.draws import Keys, check_probability
 from restoration.degradations.mask import Pixels
-from restoration.degradations.noise import STEPS, Noise
+from restoration.degradations.noise import Noise
 from restoration.degradations.plain import Clip, Grey
 from restoration.degradations.published import Published
 from restoration.degradations.rescale import Fit, Rescale, Resize
@@ -22,18 +22,26 @@ from restoration.degradations.rescale import Fit, Rescale, Resize
 
 @dataclass(frozen=True)
 class PmrfSr(Published):
-    """PMRF's super-resolution: bicubic to 1/``factor``, noise of ``sigma`` (of 1), nearest back to full size."""
+    """PMRF's super-resolution: bicubic to 1/``factor``, noise of ``sigma`` (of 1), nearest back to full size.
+
+    The reduction is PyTorch's antialiased interpolate, as in the authors' code: at the border it weighs what lies
+    within the image, where MATLAB's mirrors it.
+    """
 
     scale: ClassVar[int] = 1
 
     factor: int = 8
     sigma: float = 0.05
 
+    def _check(self) -> None:
+        check_scale(self.factor, "factor")
+        _check_sigma(self.sigma)
+
     @cached_property
     def chain(self) -> Chain:
         """The whole chain."""
         back = Fit(scale=1, kernels=("nearest",))
-        return Chain(of=(Resize(scale=self.factor), Clip(), _noise(self.sigma), back, Clip()))
+        return Chain(of=(Resize(scale=self.factor, edges="cut"), Clip(), _noise(self.sigma), back, Clip()))
 
 
 @dataclass(frozen=True)
@@ -44,6 +52,9 @@ class PmrfDenoise(Published):
 
     sigma: float = 0.35
 
+    def _check(self) -> None:
+        _check_sigma(self.sigma)
+
     @cached_property
     def chain(self) -> Chain:
         """The whole chain."""
@@ -52,12 +63,19 @@ class PmrfDenoise(Published):
 
 @dataclass(frozen=True)
 class PmrfInpaint(Published):
-    """PMRF's inpainting: pixels set to 0 with probability ``ratio``, then noise of ``sigma`` (of 1) on all."""
+    """PMRF's inpainting: pixels set to 0 with probability ``ratio``, then noise of ``sigma`` (of 1) on all.
+
+    The authors' code sets exactly that share of the pixels to 0.
+    """
 
     scale: ClassVar[int] = 1
 
     ratio: float = 0.9
     sigma: float = 0.1
+
+    def _check(self) -> None:
+        check_probability("ratio", self.ratio)
+        _check_sigma(self.sigma)
 
     @cached_property
     def chain(self) -> Chain:
@@ -73,6 +91,9 @@ class PmrfColourise(Published):
 
     sigma: float = 0.25
 
+    def _check(self) -> None:
+        _check_sigma(self.sigma)
+
     @cached_property
     def chain(self) -> Chain:
         """The whole chain."""
@@ -83,19 +104,25 @@ class PmrfColourise(Published):
 class PmrfBlindFace(Published):
     """PMRF's blind faces: blur, bilinear to 1/U[0.8, 32], noise, JPEG, bilinear back to full size, 8 bits.
 
-    For faces of 512 pixels. A share ``grey`` is turned grey, what restorers shall reach as well.
+    For faces of 512 pixels. A share ``grey`` is turned grey: the degraded image within the chain, and beside it what
+    restorers shall reach.
     """
 
     scale: ClassVar[int] = 1
 
     grey: float = 0.01
 
-    def __post_init__(self) -> None:
+    def _check(self) -> None:
         check_probability("grey", self.grey)
+
+    @property
+    def aims(self) -> bool:
+        """Always: some of what restorers shall reach is grey."""
+        return True
 
     @cached_property
     def chain(self) -> Chain:
-        """The chain before images are turned grey."""
+        """The whole chain; what restorers shall reach is turned grey beside it."""
         rotation = (-math.pi, math.pi)
         blur = OneOf(
             of=(
@@ -105,21 +132,23 @@ class PmrfBlindFace(Published):
         )
         down = Rescale(factor=(1 / 32, 1 / 0.8), uniform_in="divisor", kernels=("bilinear",), antialias=False)
         back = Fit(scale=1, kernels=("bilinear",), antialias=False)
-        return Chain(of=(blur, down, Noise(sigma=(0.0, 20.0)), JPEG(quality=(30.0, 100.0)), back))
+        files = (Noise(sigma=(0.0, 20.0)), JPEG(quality=(30.0, 100.0)))
+        grey = Sometimes(of=Grey(), probability=self.grey)
+        return Chain(of=(blur, down, *files, back, grey, Clip(levels=STEPS)))
 
     def __call__(self, clean: Tensor, keys: Keys) -> Degraded:
         """Return the degraded image, and the clean one, grey where that is; the draw holds ``grey``."""
-        one_per_image(clean, keys)
-        made = self.chain(clean, keys)
-        drawn = [bool(generator(key, "grey").random() < self.grey) for key in keys]
+        made = super().__call__(clean, keys)
+        drawn = made.draw["5.applied"]
         chosen = torch.tensor(drawn, device=clean.device).view(-1, 1, 1, 1)
-        levels = Clip(levels=STEPS)
-        image = torch.where(chosen, Grey()(made.image, keys).image, made.image)
-        return replace(
-            made,
-            image=levels(image, keys).image,
-            clean=torch.where(chosen, Grey()(clean, keys).image, clean),
-            draw=made.draw | {"grey": drawn},
+        aim = torch.where(chosen, Grey()(clean, keys).image, clean)
+        return replace(made, clean=aim, draw=made.draw | {"grey": drawn})
+
+
+def _check_sigma(sigma: float) -> None:
+    if not 0 <= sigma <= 1:
+        raise ValueError(
+            f"sigma = {sigma:g}; expected a number from 0 to 1, white being 1: of 8-bit steps it is σ/255"
         )
 
 

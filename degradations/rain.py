@@ -11,11 +11,13 @@ from torch.nn.functional import grid_sample
 
 from restoration.degradations.degraded import Degradation, Degraded, Draw, of_each, one_per_image
 from restoration.degradations.draws import Key, Keys, Range, check_range, ends, generator, uniform
+from restoration.degradations.kernels import WIDEST
 from restoration.degradations.mask import Count, whole
 from restoration.degradations.smooth import blurred
 
 TURN = 3.0  # degrees: standard deviation of a streak's direction from that of the rain
 EDGE = 0.15  # of a drop's radius, over which it fades out
+POINTS = 2**18  # of streaks, that are drawn at a time
 
 
 @dataclass(frozen=True)
@@ -38,8 +40,8 @@ class Rain(Degradation):
     blend: Literal["screen", "add"] = "screen"
 
     def __post_init__(self) -> None:
-        for name in ("length", "width", "intensity"):
-            check_range(name, getattr(self, name))
+        for name, most in (("length", WIDEST), ("width", WIDEST // 4), ("intensity", math.inf)):
+            check_range(name, getattr(self, name), most=most)
         check_range("density", self.density, most=1)
         check_range("angle", self.angle, least=-90, most=90)
 
@@ -166,15 +168,32 @@ def _lines(
     """Return straight lines (H, W) of ``length`` and, per unit of it, ``light``: float32, bilinear between pixels.
 
     ``middles`` (2, n) are (row, column); an angle of 0 is vertical, and positive ones lean to the right at the top.
+    Groups of lines are drawn one after the other, so that no more than a few times the canvas is in memory.
     """
     points = max(1, math.ceil(2 * length))
     along = ((np.arange(points) + 0.5) / points - 0.5) * length
+    canvas = np.zeros(math.prod(size))
+    group = math.ceil(max(POINTS, canvas.size) / points)
+    for first in range(0, len(light), group):
+        of = slice(first, first + group)
+        _draw_lines(canvas, size, middles[:, of], angles[of], along, light[of] * length / points)
+    return canvas.reshape(size).astype(np.float32)
+
+
+def _draw_lines(
+    canvas: np.ndarray,
+    size: tuple[int, int],
+    middles: np.ndarray,
+    angles: np.ndarray,
+    along: np.ndarray,
+    light: np.ndarray,
+) -> None:
+    """Add the points ``along`` each line, of its ``light`` each, to a canvas (H · W,)."""
     y = (middles[0][:, None] - along * np.cos(angles)[:, None]).ravel()
     x = (middles[1][:, None] + along * np.sin(angles)[:, None]).ravel()
-    each = np.repeat(light * length / points, points)
+    each = np.repeat(light, len(along))
     top, left = np.floor(y).astype(int), np.floor(x).astype(int)
     height, width = size
-    canvas = np.zeros(height * width)
     for down in (0, 1):
         for right in (0, 1):
             row, column = top + down, left + right
@@ -182,4 +201,3 @@ def _lines(
             weight = each * np.abs(1 - down - (y - top)) * np.abs(1 - right - (x - left))
             place = row[inside] * width + column[inside]
             canvas += np.bincount(place, weight[inside], minlength=height * width)
-    return canvas.reshape(size).astype(np.float32)

@@ -4,14 +4,14 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import conv2d
 
-from restoration.degradations.degraded import Degradation, Degraded, one_per_image
+from restoration.degradations.degraded import Degradation, Degraded, check_scale, one_per_image, reduced
 from restoration.degradations.draws import Keys, Range, check_range, ends, generator, uniform
-from restoration.degradations.smooth import mirrored
+from restoration.degradations.kernels import WIDEST
+from restoration.degradations.smooth import gaussian, mirrored
 
 
 @dataclass(frozen=True)
@@ -29,35 +29,29 @@ class BlurDown(Degradation):
     centred: bool = True
 
     def __post_init__(self) -> None:
-        if self.scale < 1:
-            raise ValueError(f"scale = {self.scale}; expected a whole number from 1")
-        check_range("sigma", self.sigma, 1e-3, 1e3)
+        check_scale(self.scale)
+        check_range("sigma", self.sigma, 1e-3, WIDEST // 8)
 
     def __call__(self, clean: Tensor, keys: Keys) -> Degraded:
         """Return clean reduced by ``scale``; height and width must be multiples of it. The draw holds ``sigma``."""
         one_per_image(clean, keys)
-        height, width = clean.shape[-2:]
-        if height % self.scale or width % self.scale:
-            raise ValueError(f"clean is {height}x{width}; expected multiples of the scale {self.scale}")
+        reduced(clean.shape[-2:], self.scale)
         drawn = [uniform(generator(key, "blur-down"), self.sigma) for key in keys]
         reach = math.ceil(4 * ends(self.sigma)[1]) + self.scale
-        weights = torch.from_numpy(np.stack([self._weights(sigma, reach) for sigma in drawn])).to(clean)
-        reduced = _reduced(clean, weights, self.scale, reach)
-        return Degraded(
-            _reduced(reduced.mT, weights, self.scale, reach).mT.contiguous(), draw={"sigma": drawn}
-        )
-
-    def _weights(self, sigma: float, reach: int) -> np.ndarray:
         centre = (self.scale - 1) / 2 if self.centred else 0.0
-        taps = np.exp(-0.5 * ((np.arange(-reach, reach + 1) - centre) / sigma) ** 2)
-        return taps / taps.sum()
+        made = []
+        # one by one: what a convolution of many images rounds to could depend on how many there are
+        for image, sigma in zip(clean, drawn, strict=True):
+            taps = torch.from_numpy(gaussian(sigma, reach, centre)).to(clean)
+            down = _filtered_rows(image, taps, self.scale)
+            made.append(_filtered_rows(down.mT, taps, self.scale).mT)
+        return Degraded(torch.stack(made), draw={"sigma": drawn})
 
 
-def _reduced(image: Tensor, weights: Tensor, scale: int, reach: int) -> Tensor:
-    """Return the weighted sums around every ``scale``-th row, one set of weights (taps,) per image."""
-    images, _, height, _ = image.shape
+def _filtered_rows(image: Tensor, taps: Tensor, scale: int) -> Tensor:
+    """Return the weighted sums around every ``scale``-th row of an image (C, H, W); an odd number of ``taps``."""
+    height, reach = image.shape[1], len(taps) // 2
     rows = mirrored(torch.arange(-reach, height + reach), height).to(image.device)
-    extended = image.index_select(2, rows).transpose(0, 1)  # channels as the batch: images are the groups
-    return conv2d(extended, weights[:, None, :, None], stride=(scale, 1), groups=images)[
-        ..., : height // scale, :
-    ].transpose(0, 1)
+    extended = image.index_select(1, rows)[:, None].contiguous()
+    with torch.autocast(image.device.type, enabled=False):
+        return conv2d(extended, taps.view(1, 1, -1, 1), stride=(scale, 1))[:, 0, : height // scale]

@@ -22,6 +22,7 @@ from restoration.degradations.draws import (
     uniform,
 )
 from restoration.degradations.glass import ghost_decay, ghost_shift, ghosted
+from restoration.degradations.kernels import WIDEST
 from restoration.degradations.light import power
 from restoration.degradations.pictures import pictures_in
 from restoration.degradations.reflected import draw_scene
@@ -65,7 +66,8 @@ class Reflection(Degradation):
     multiplies the reflected light. ``ghost`` is the probability that a pane, ``thickness`` pixels through and seen
     under ``angle`` degrees, reflects the scene twice (Shih et al., 2015). ``scaled``: sigma and thickness are for
     images 512 pixels wide and grow with the width.
-    Layers: "transmission" (clean), "reflection" (what was added, in gamma), "residual" (image − transmission).
+    Layers: "transmission" (clean), "reflection" (what was added, in gamma), "residual" (image − transmission). No
+    gradient passes.
     """
 
     scale: ClassVar[int] = 1
@@ -88,8 +90,13 @@ class Reflection(Degradation):
                 pictures_in(self.images)
             except ValueError as error:
                 raise ValueError(f"images = {error}") from None
-        for name in ("sigma", "attenuation", "strength", "thickness"):
-            check_range(name, self._value(name))
+        for name, most in (
+            ("sigma", WIDEST // 4 - 1),
+            ("attenuation", math.inf),
+            ("strength", math.inf),
+            ("thickness", WIDEST),
+        ):
+            check_range(name, self._value(name), most=most)
         check_range("alpha", self._value("alpha"), most=1)
         check_range("angle", self.angle, most=90)
         check_probability("ghost", self.ghost)
@@ -99,9 +106,10 @@ class Reflection(Degradation):
     def __call__(self, clean: Tensor, keys: Keys) -> Degraded:
         """Return the image with its reflection, its layers, and what each was made with."""
         one_per_image(clean, keys)
-        image, reflection, residual = (torch.empty_like(clean) for _ in range(3))
+        image, reflection, residual = (torch.empty_like(clean.detach()) for _ in range(3))
         draws = [
-            self._reflect(clean[i], key, (image[i], reflection[i], residual[i])) for i, key in enumerate(keys)
+            self._reflect(clean[i].detach(), key, (image[i], reflection[i], residual[i]))
+            for i, key in enumerate(keys)
         ]
         layers = {"transmission": clean, "reflection": reflection, "residual": residual}
         return Degraded(image, None, layers, of_each(draws))

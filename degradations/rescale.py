@@ -10,36 +10,44 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from restoration.degradations.degraded import Degradation, Degraded, joined, one_per_image
+from restoration.degradations.degraded import (
+    Degradation,
+    Degraded,
+    check_scale,
+    joined,
+    one_per_image,
+    reduced,
+)
 from restoration.degradations.draws import Keys, check_range, generator, uniform
-from restoration.degradations.resize import Edges, resize
+from restoration.degradations.resize import check_levels, resize
+from restoration.degradations.taps import Edges
 
 Kernel = Literal["area", "bicubic", "bilinear", "nearest"]
-OURS = {"area": "box"}  # the name of a kernel in ``resize`` where it is another one
 
 
 @dataclass(frozen=True)
 class Resize(Degradation):
     """Reduced by a whole ``scale``, antialiased save for "nearest"; "bicubic" is MATLAB's, "area" the mean of a block.
 
-    ``levels`` rounds to the steps of a file, 255 for 8 bits, and clips; None neither rounds nor clips.
+    ``levels`` rounds to the steps of a file, 255 for 8 bits, and clips; 0 neither rounds nor clips. ``edges`` = "cut"
+    is PyTorch's antialiased interpolate, which weighs only what lies within the image.
     """
 
     scale: int
     kernel: Kernel = "bicubic"
     edges: Edges = "reflect"
-    levels: int | None = None
+    levels: int | None = 0
 
     def __post_init__(self) -> None:
-        _check_scale(self.scale)
+        check_scale(self.scale)
+        check_levels(self.levels)
 
     def __call__(self, clean: Tensor, keys: Keys) -> Degraded:
         """Return clean reduced by ``scale``; height and width must be multiples of it."""
         one_per_image(clean, keys)
-        _reduced(_size(clean), self.scale)
-        kernel = OURS.get(self.kernel, self.kernel)
+        reduced(_size(clean), self.scale)
         scale = Fraction(1, self.scale)
-        return Degraded(resize(clean, scale=scale, kernel=kernel, edges=self.edges, levels=self.levels))
+        return Degraded(resize(clean, scale=scale, kernel=self.kernel, edges=self.edges, levels=self.levels))
 
 
 @dataclass(frozen=True)
@@ -49,7 +57,8 @@ class Rescale(Degradation):
     ``up``, ``keep`` and ``down`` are the shares of images that grow, by U[1, highest], stay, and shrink, by
     U[lowest, 1] (Real-ESRGAN, Wang et al., 2021); if all are 0, all are drawn from the whole range. ``uniform_in`` =
     "divisor" draws 1/factor uniformly. ``against`` = s > 0 takes the factor of 1/s of the size that the chain began
-    with, whatever came in between. ``kernels`` are drawn alike. ``antialias`` = false is PyTorch's interpolate.
+    with, whatever came in between. ``kernels`` are drawn alike. ``antialias`` = false is PyTorch's interpolate; with
+    it "area" is OpenCV's, in which parts of pixels count as parts.
     """
 
     varies: ClassVar[bool] = True
@@ -132,7 +141,7 @@ class Fit(Degradation):
     antialias: bool = True
 
     def __post_init__(self) -> None:
-        _check_scale(self.scale)
+        check_scale(self.scale)
         _check_kernels(self.kernels)
 
     def __call__(self, clean: Tensor, keys: Keys) -> Degraded:
@@ -142,7 +151,7 @@ class Fit(Degradation):
 
     def within(self, image: Tensor, keys: Keys, size: tuple[int, int]) -> Degraded:
         """Return the image at 1/scale of ``size``, the (height, width) that the chain began with."""
-        target = _reduced(size, self.scale)
+        target = reduced(size, self.scale)
         drawn = [_one_of(self.kernels, generator(key, "fit")) for key in keys]
         resized = [
             _to_size(image[i : i + 1], target, kernel, self.antialias) for i, kernel in enumerate(drawn)
@@ -156,25 +165,13 @@ def _one_of(kernels: tuple[str, ...], rng: np.random.Generator) -> str:
 
 def _to_size(image: Tensor, size: tuple[int, int], kernel: str, antialias: bool) -> Tensor:
     if antialias:
-        return resize(image, size=size, kernel=OURS.get(kernel, kernel))
+        return resize(image, size=size, kernel=kernel)
     return functional.interpolate(image, size=size, mode=kernel)
 
 
 def _size(image: Tensor) -> tuple[int, int]:
     height, width = image.shape[-2:]
     return height, width
-
-
-def _reduced(size: tuple[int, int], scale: int) -> tuple[int, int]:
-    height, width = size
-    if height % scale or width % scale:
-        raise ValueError(f"clean is {height}x{width}; expected multiples of the scale {scale}")
-    return height // scale, width // scale
-
-
-def _check_scale(scale: int) -> None:
-    if scale < 1:
-        raise ValueError(f"scale = {scale}; expected a whole number from 1")
 
 
 def _check_kernels(kernels: tuple[str, ...]) -> None:

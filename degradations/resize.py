@@ -1,33 +1,32 @@
 """MATLAB's ``imresize`` on tensors, sample for sample."""
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
-from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from restoration.degradations.degraded import Degradation, Degraded, one_per_image
+from restoration.degradations.degraded import Degradation, Degraded, check_scale, one_per_image, reduced
 from restoration.degradations.draws import Keys
+from restoration.degradations.taps import EDGES, KERNELS, Axis, Edges, inside, taps
 
-Edges = Literal["reflect", "clamp"]
 Scale = Fraction | float | int
 
-# Samples of one band of rows: measured best from 2¹⁶ to 2¹⁸, where its buffers stay in a core's cache.
+# Samples of one band of rows: its buffers, a few of that many floats, stay in a core's cache.
 BAND = 2**17
-# Columns made by one small matrix product; 8 and 64 measured slower for reduction and enlargement alike.
+# Columns made by one small matrix product: fewer are many products, more are mostly zeros.
 COLUMNS = 16
+ROWS = 24  # of a band at most, for the same reason
 
 
 @dataclass(frozen=True)
 class Bicubic(Degradation):
     """MATLAB's bicubic reduction of 8-bit images, as the super-resolution sets were made (Keys, 1981).
 
-    ``edges = "clamp"`` is MATLAB before R2011; ``levels`` are the steps of the file, 255 for 8 bits, None not rounded.
+    ``edges = "clamp"`` is MATLAB before R2011; ``levels`` are the steps of the file, 255 for 8 bits, 0 not rounded.
     """
 
     scale: int
@@ -35,15 +34,13 @@ class Bicubic(Degradation):
     levels: int | None = 255
 
     def __post_init__(self) -> None:
-        if self.scale < 1:
-            raise ValueError(f"scale = {self.scale}; expected a whole number from 1")
+        check_scale(self.scale)
+        check_levels(self.levels)
 
     def __call__(self, clean: Tensor, keys: Keys) -> Degraded:
         """Return clean reduced by ``scale``; height and width must be multiples of it."""
         one_per_image(clean, keys)
-        height, width = clean.shape[-2:]
-        if height % self.scale or width % self.scale:
-            raise ValueError(f"clean is {height}x{width}; expected multiples of the scale {self.scale}")
+        reduced(clean.shape[-2:], self.scale)
         return Degraded(resize(clean, scale=Fraction(1, self.scale), edges=self.edges, levels=self.levels))
 
 
@@ -60,60 +57,36 @@ def resize(
     """Return ``image`` (N, C, H, W) with ⌈n · scale⌉ pixels a side, or with ``size`` = (height, width).
 
     One pass per axis, the smaller scale first, rows when they tie. ``levels`` = 255 rounds half up and clips to 8 bits
-    after each pass, as MATLAB does to uint8, and lets no gradient through; None is MATLAB's double. Beyond the border
-    the image is mirrored, the border pixel twice ("reflect"), or its last pixel goes on ("clamp"). Kernels are those of
-    ``KERNELS``; "nearest" never antialiases.
+    after each pass, as MATLAB does to uint8, and lets no gradient through; None or 0 is MATLAB's double. Beyond the
+    border the image is mirrored, the border pixel twice ("reflect"), its last pixel goes on ("clamp"), or there is
+    nothing, and the weights of what there is sum to 1 ("cut", as PyTorch's antialiased interpolate). Kernels are those
+    of ``KERNELS``; "nearest" never antialiases. "area" is OpenCV's INTER_AREA: the mean over what an output pixel
+    covers, parts of pixels counted as parts; where a side grows, its linear interpolation between blocks.
     """
     if (scale is None) == (size is None):
         raise ValueError("resize: expected either a scale or a size")
-    if kernel not in KERNELS:
-        raise ValueError(f"resize: unknown kernel '{kernel}'; expected one of {', '.join(KERNELS)}")
+    names = sorted([*KERNELS, "area"])
+    if kernel not in names:
+        raise ValueError(f"resize: unknown kernel '{kernel}'; expected one of {', '.join(names)}")
+    check_levels(levels, "resize: ")
+    levels = levels or None
     height, width = image.shape[-2:]
     smooth = antialias and kernel != "nearest"
     rows = _axis(height, scale, size and size[0], kernel, smooth, edges)
     columns = _axis(width, scale, size and size[1], kernel, smooth, edges)
+    if kernel == "area" and max(rows.scale, columns.scale) > 1:
+        rows, columns = (replace(axis, kernel="area-enlarged") for axis in (rows, columns))
     device = image.device.type
     with torch.autocast(device if torch.amp.is_autocast_available(device) else "cpu", enabled=False):
         if columns.scale < rows.scale:
-            return _resized(image.mT.contiguous(), columns, rows, levels).mT.contiguous()
-        return _resized(image, rows, columns, levels)
+            return _each_resized(image.mT.contiguous(), columns, rows, levels).mT.contiguous()
+        return _each_resized(image, rows, columns, levels)
 
 
-def cubic(x: np.ndarray) -> np.ndarray:
-    """Return Keys' cubic kernel with a = −1/2 (1981, eq. 15)."""
-    x = np.abs(x)
-    near, far = 1.5 * x**3 - 2.5 * x**2 + 1, -0.5 * x**3 + 2.5 * x**2 - 4 * x + 2
-    return np.where(x <= 1, near, np.where(x <= 2, far, 0))
-
-
-def triangle(x: np.ndarray) -> np.ndarray:
-    """Return the kernel of linear interpolation."""
-    return np.maximum(1 - np.abs(x), 0)
-
-
-def box(x: np.ndarray) -> np.ndarray:
-    """Return the kernel of area averages and of the nearest neighbour; a tie goes to the left."""
-    return ((x >= -0.5) & (x < 0.5)).astype(np.float64)
-
-
-KERNELS: dict[str, tuple[Callable[[np.ndarray], np.ndarray], float]] = {  # function and width
-    "bicubic": (cubic, 4.0),
-    "bilinear": (triangle, 2.0),
-    "box": (box, 1.0),
-    "nearest": (box, 1.0),
-}
-
-
-@dataclass(frozen=True)
-class _Axis:
-    """One 1-D pass."""
-
-    length: int
-    target: int
-    scale: float
-    kernel: str
-    antialias: bool
-    edges: Edges
+def check_levels(levels: int | None, where: str = "") -> None:
+    """Refuse levels below 0; 0 and None round nothing."""
+    if levels is not None and levels < 0:
+        raise ValueError(f"{where}levels = {levels}; expected a whole number from 0, which rounds nothing")
 
 
 @dataclass(frozen=True)
@@ -135,22 +108,32 @@ class _Bands:
 
 def _axis(
     length: int, scale: Scale | None, target: int | None, kernel: str, antialias: bool, edges: Edges
-) -> _Axis:
-    if edges not in ("reflect", "clamp"):
-        raise ValueError(f"resize: unknown edges '{edges}'; expected reflect or clamp")
+) -> Axis:
+    if edges not in EDGES:
+        raise ValueError(f"resize: unknown edges '{edges}'; expected one of {', '.join(EDGES)}")
     wanted = f"size {target}" if scale is None else f"scale {scale}"
     target = target if scale is None else math.ceil(length * scale)
     if target < 1:
         raise ValueError(f"resize: {wanted} leaves nothing of {length} pixels; expected more than 0")
-    return _Axis(length, target, target / length if scale is None else float(scale), kernel, antialias, edges)
+    return Axis(length, target, target / length if scale is None else float(scale), kernel, antialias, edges)
 
 
-def _resized(image: Tensor, rows: _Axis, columns: _Axis, levels: int | None) -> Tensor:
+def _each_resized(images: Tensor, rows: Axis, columns: Axis, levels: int | None) -> Tensor:
+    """Resize images one by one: what a matrix product rounds to depends on how many rows it has."""
+    if len(images) == 1:
+        return _resized(images, rows, columns, levels)
+    result = images.new_empty(*images.shape[:-2], rows.target, columns.target)
+    for i in range(len(images)):
+        result[i : i + 1] = _resized(images[i : i + 1], rows, columns, levels)
+    return result
+
+
+def _resized(image: Tensor, rows: Axis, columns: Axis, levels: int | None) -> Tensor:
     """Filter rows, then columns, band by band: what lies between the passes never leaves the cache."""
     planes = image.reshape(-1, rows.length, columns.length)
     dtype = _arithmetic(image, rows, columns, levels)
     widest = len(planes) * max(columns.target, math.ceil(columns.length / min(rows.scale, 1)))
-    vertical = _bands(rows, max(8, BAND // max(widest, 1)), dtype, image.device)
+    vertical = _bands(rows, min(ROWS, max(8, BAND // max(widest, 1))), dtype, image.device)
     horizontal = _bands(columns, _block(columns), dtype, image.device)
     result = planes.new_empty(len(planes), rows.target, columns.target)
     source = _Source(planes, dtype, levels, vertical.index.shape[1])
@@ -197,13 +180,13 @@ def _rounded(samples: Tensor, levels: int | None) -> Tensor:
     return samples if levels is None else samples.add_(0.5).floor_().clamp_(0, levels)
 
 
-def _block(axis: _Axis) -> int:
+def _block(axis: Axis) -> int:
     """Return a number of outputs after which the weights repeat, if the scale is a small fraction."""
     period = Fraction(axis.scale).limit_denominator(64).numerator
     return period * math.ceil(COLUMNS / period) if 0 < period <= 4 * COLUMNS else COLUMNS
 
 
-def _arithmetic(image: Tensor, rows: _Axis, columns: _Axis, levels: int | None) -> torch.dtype:
+def _arithmetic(image: Tensor, rows: Axis, columns: Axis, levels: int | None) -> torch.dtype:
     """Return the narrowest type in which sums fall on the right side of every half step."""
     if levels is None or image.dtype == torch.float64:
         return torch.promote_types(image.dtype, torch.float32)
@@ -213,13 +196,13 @@ def _arithmetic(image: Tensor, rows: _Axis, columns: _Axis, levels: int | None) 
 
 
 @lru_cache(maxsize=256)
-def _decided(axis: _Axis, levels: int) -> bool:
+def _decided(axis: Axis, levels: int) -> bool:
     """Whether float32 rounds sums of whole samples as exact arithmetic would.
 
     With weights in multiples of 1/D every sum is one too. For D = 2ⁿ float32 holds it without error while it has 24
     bits; for odd D it stays 1/2D away from every half, and the error only has to be smaller.
     """
-    weights = _taps(axis)[1]
+    weights = taps(axis)[1]
     largest = levels * np.abs(weights).sum(1).max()
     for d in (2**15, 3**4, 5**4):
         if np.abs(weights * d - np.round(weights * d)).max() < 1e-9:
@@ -229,9 +212,9 @@ def _decided(axis: _Axis, levels: int) -> bool:
 
 
 @lru_cache(maxsize=256)
-def _bands(axis: _Axis, block: int, dtype: torch.dtype, device: torch.device) -> _Bands:
+def _bands(axis: Axis, block: int, dtype: torch.dtype, device: torch.device) -> _Bands:
     """Return the taps of ``axis`` as small dense matrices, ``block`` outputs each; the last may be padded."""
-    index, weights = _taps(axis)
+    index, weights = taps(axis)
     block = min(block, axis.target)
     starts = index[::block, 0]
     place = np.arange(axis.target)
@@ -239,39 +222,15 @@ def _bands(axis: _Axis, block: int, dtype: torch.dtype, device: torch.device) ->
     column = index - starts[of, None]
     matrix = np.zeros((len(starts), block, column.max() + 1))
     np.add.at(matrix, (of[:, None], row[:, None], column), weights)
-    index = _inside(starts[:, None] + np.arange(matrix.shape[2]), axis.length, axis.edges)
+    index = inside(starts[:, None] + np.arange(matrix.shape[2]), axis.length, axis.edges)
     spans = tuple(slice(i[0], i[-1] + 1) if i[-1] - i[0] == len(i) - 1 else None for i in index.tolist())
     steps = set(np.diff(starts).tolist() or [1])
     alike = len(steps) == 1 and np.abs(matrix[of, row] - matrix[0, row]).max() < 1e-12
     first, last = starts[0], starts[-1] + matrix.shape[2]
     body = slice(max(first, 0), min(last, axis.length))
-    before = _inside(np.arange(first, body.start), axis.length, axis.edges)
-    after = _inside(np.arange(body.stop, last), axis.length, axis.edges)
+    before = inside(np.arange(first, body.start), axis.length, axis.edges)
+    after = inside(np.arange(body.stop, last), axis.length, axis.edges)
     with torch.inference_mode(False):  # what is cached under inference could never be used in training
         index, before, after = (torch.from_numpy(i).to(device) for i in (index, before, after))
         weights = torch.from_numpy(matrix).to(device, dtype)
     return _Bands(index, weights, spans, steps.pop() if alike else None, before, body, after)
-
-
-def _inside(index: np.ndarray, length: int, edges: Edges) -> np.ndarray:
-    """Return the pixel that stands for each index, which may lie beyond the border."""
-    if edges == "clamp":
-        return index.clip(0, length - 1)
-    index = index % (2 * length)
-    return np.minimum(index, 2 * length - 1 - index)
-
-
-def _taps(axis: _Axis) -> tuple[np.ndarray, np.ndarray]:
-    """Return, for every output, the inputs it sees (from 0, beyond the border too) and their normalised weights.
-
-    The formulas of MATLAB's imresize.m, in double and in its order of operations, because ties depend on both.
-    """
-    function, width = KERNELS[axis.kernel]
-    narrow = axis.scale if axis.antialias and axis.scale < 1 else 1.0
-    centre = np.arange(1, axis.target + 1) / axis.scale + 0.5 * (1 - 1 / axis.scale)
-    left = np.floor(centre - width / narrow / 2)
-    index = left[:, None] + np.arange(math.ceil(width / narrow) + 2)
-    weights = narrow * function(narrow * (centre[:, None] - index))
-    weights /= weights.sum(1, keepdims=True)
-    used = (weights != 0).any(0)
-    return index[:, used].astype(np.int64) - 1, weights[:, used]

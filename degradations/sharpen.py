@@ -7,12 +7,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from restoration.degradations.degraded import Degradation, Degraded, one_per_image
+from restoration.degradations.degraded import STEPS, Degradation, Degraded, one_per_image
 from restoration.degradations.draws import Keys
 from restoration.degradations.filtering import Edges, filtered
-from restoration.degradations.kernels import gaussian
-
-STEPS = 255  # thresholds are written in steps of an 8-bit image
+from restoration.degradations.kernels import WIDEST, gaussian
 
 
 @dataclass(frozen=True)
@@ -20,8 +18,8 @@ class Sharpen(Degradation):
     """Unsharp mask where detail exceeds ``threshold`` 8-bit steps, blended softly, as Real-ESRGAN makes its targets.
 
     x + ``weight`` · (x − blur(x)), limited to [0, 1], where |x − blur(x)| > threshold, by a mask that is blurred alike.
-    The Gaussian is ``radius`` pixels wide (the next odd number) and has OpenCV's σ for that, 8 for 51. As first part of
-    a chain with ``target``, the sharpened image also is what restorers shall reach.
+    The Gaussian is ``radius`` pixels wide (the next odd number) and has OpenCV's σ for that, 8 for 51. With ``target``
+    the sharpened image also is what restorers shall reach; the part then stands first in a chain, or alone.
     """
 
     scale: ClassVar[int] = 1
@@ -33,11 +31,16 @@ class Sharpen(Degradation):
     edges: Edges = "reflect"
 
     def __post_init__(self) -> None:
-        if self.radius < 1:
-            raise ValueError(f"radius = {self.radius}; expected a whole number from 1")
+        if not 1 <= self.radius < WIDEST:
+            raise ValueError(f"radius = {self.radius}; expected a whole number from 1 to {WIDEST - 1}")
         for name, value in (("weight", self.weight), ("threshold", self.threshold)):
             if not 0 <= value < math.inf:
                 raise ValueError(f"{name} = {value:g}; expected a number from 0")
+
+    @property
+    def aims(self) -> bool:
+        """Whether the sharpened image is what restorers shall reach."""
+        return self.target
 
     def __call__(self, clean: Tensor, keys: Keys) -> Degraded:
         """Return the sharpened image."""

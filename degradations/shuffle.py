@@ -5,8 +5,15 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from restoration.degradations.chain import multiple_of, refuse_clips, untouched_by
-from restoration.degradations.degraded import Degradation, Degraded, joined, one_per_image
+from restoration.degradations.chain import (
+    channels_of,
+    multiple_of,
+    refuse_aims,
+    refuse_clips,
+    scale_of,
+    untouched_by,
+)
+from restoration.degradations.degraded import Degradation, Degraded, joined, one_per_image, united
 from restoration.degradations.draws import Key, Keys, generator, part_key
 
 
@@ -27,6 +34,7 @@ class Shuffle(Degradation):
         if len(self.of) < 2:
             raise ValueError(f"{len(self.of)} degradations to shuffle; expected at least two")
         refuse_clips(self.of)
+        refuse_aims(self.of, 0)
         if sorted({*self.ordered} & {*range(len(self.of))}) != sorted(self.ordered):
             raise ValueError(
                 f"ordered = {list(self.ordered)}; expected places from 0 to {len(self.of) - 1}, each once"
@@ -44,10 +52,7 @@ class Shuffle(Degradation):
     @property
     def scale(self) -> int:
         """The scale after all parts."""
-        scale = 1
-        for part in self.of:
-            scale = part.scale if part.absolute else scale * part.scale
-        return scale
+        return scale_of(self.of)
 
     @property
     def multiple(self) -> int:
@@ -58,6 +63,11 @@ class Shuffle(Degradation):
     def absolute(self) -> bool:
         """Whether the scale is against the image that the outermost chain was given."""
         return any(part.absolute for part in self.of)
+
+    @property
+    def channels(self) -> int | None:
+        """How many channels some part needs."""
+        return channels_of(self.of)
 
     def __call__(self, clean: Tensor, keys: Keys) -> Degraded:
         """Return each image after all parts."""
@@ -85,6 +95,6 @@ class Shuffle(Degradation):
         for place in order:
             made = self.of[place].within(degraded.image, [part_key(key, f"shuffle.{place}")], size)
             draws |= {f"{place}.{name}": value for name, value in made.draw.items()}
-            mask = made.mask if made.mask is not None else degraded.mask
+            mask = united(degraded.mask, made.mask)
             degraded = replace(made, mask=mask, layers={**degraded.layers, **made.layers}, clean=None)
         return replace(degraded, draw={"order": [order], **draws})

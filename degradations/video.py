@@ -1,15 +1,16 @@
 """Clips of known motion, made of photographs."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from restoration.degradations.degraded import Degradation, Degraded, Draw, of_each, one_per_image
-from restoration.degradations.draws import Key, Keys, Range, check_range, generator, uniform
-from restoration.degradations.resize import cubic
+from restoration.degradations.chain import channels_of, refuse_clips
+from restoration.degradations.degraded import Degradation, Degraded, Draw, of_each, one_per_image, united
+from restoration.degradations.draws import Key, Keys, Range, check_range, generator, part_key, uniform
 from restoration.degradations.smooth import mirrored
+from restoration.degradations.taps import cubic
 
 BAND = 64  # rows that are interpolated at a time
 
@@ -18,6 +19,8 @@ BAND = 64  # rows that are interpolated at a time
 class MovingClip(Degradation):
     """A clip of ``frames`` frames of a photograph over which the camera moves evenly, each degraded by ``of``.
 
+    ``of`` draws once per clip, so that blur, size and the like stay as they are from frame to frame, and whatever it
+    paints stands still; ``fresh`` then acts with draws of its own on each frame: noise, files, rain.
     Sample s of a key (seed, s) is frame ``s mod frames`` of clip ``s div frames``. The frames of a clip share their
     motion; they have to be given the same photograph, which is the middle frame. From frame to frame the camera moves
     ``shift`` pixels in a direction that is drawn, turns by ``rotation`` degrees and nears by the part ``zoom``, or the
@@ -31,6 +34,7 @@ class MovingClip(Degradation):
     """
 
     of: Degradation
+    fresh: Degradation | None = None
     frames: int = 5
     shift: Range = (0.0, 4.0)
     rotation: Range = 0.0
@@ -41,21 +45,42 @@ class MovingClip(Degradation):
     def __post_init__(self) -> None:
         if self.frames < 2:
             raise ValueError(f"frames = {self.frames}; expected a whole number from 2")
+        refuse_clips(self._parts)
         check_range("shift", self.shift)
         check_range("rotation", self.rotation, most=45)
         check_range("zoom", self.zoom, most=0.5)
-        if self.of.varies:
+        for name, part in zip(("of", "fresh"), self._parts, strict=False):
+            if part.varies:
+                raise ValueError(
+                    f"{name} gives images sizes of their own; expected a chain that fits them to one size"
+                )
+        if self.fresh is not None and self.fresh.aims:
             raise ValueError(
-                "of gives images sizes of their own; expected a chain that fits them to one size"
+                "fresh makes what restorers shall reach, of a degraded frame; expected that in of"
             )
 
     @property
     def scale(self) -> int:
-        """The scale of ``of``."""
-        return self.of.scale
+        """The product of the scales of ``of`` and ``fresh``."""
+        return math.prod(part.scale for part in self._parts)
 
     @property
-    def clip(self) -> int:
+    def multiple(self) -> int:
+        """Of what the sides have to be multiples for both parts."""
+        return math.lcm(self.of.multiple, self.of.scale * self.fresh.multiple if self.fresh else 1)
+
+    @property
+    def channels(self) -> int | None:
+        """How many channels some part needs."""
+        return channels_of(self._parts)
+
+    @property
+    def aims(self) -> bool:
+        """Always: what restorers shall reach is the frame."""
+        return True
+
+    @property
+    def together(self) -> int:
         """How many consecutive samples are the frames of one clip."""
         return self.frames
 
@@ -66,15 +91,31 @@ class MovingClip(Degradation):
         motions = [self._motion((seed, sample // self.frames)) for seed, sample in keys]
         numbers = [sample % self.frames for _, sample in keys]
         frames = self._frames(clean, motions, numbers)
-        degraded = self.of(frames, keys)
+        degraded = self._degraded(frames, keys)
         flow = torch.stack([self._flow(m, f, size) for m, f in zip(motions, numbers, strict=True)]).to(clean)
         layers = {**degraded.layers, "flow": flow}
         if self.neighbours:
             layers["frames"] = self._neighbours(clean, motions, keys)
         drawn = [m.draw() | {"frame": f} for m, f in zip(motions, numbers, strict=True)]
-        drawn_by_frames = {f"of.{name}": values for name, values in degraded.draw.items()}
         target = frames if degraded.clean is None else degraded.clean
-        return Degraded(degraded.image, degraded.mask, layers, of_each(drawn) | drawn_by_frames, target)
+        return Degraded(degraded.image, degraded.mask, layers, of_each(drawn) | degraded.draw, target)
+
+    @property
+    def _parts(self) -> list[Degradation]:
+        return [self.of] if self.fresh is None else [self.of, self.fresh]
+
+    def _degraded(self, frames: Tensor, keys: Keys) -> Degraded:
+        """Return frames after ``of``, keyed by their clips, and ``fresh``, keyed by their samples."""
+        of_clips = [part_key((seed, sample // self.frames), "moving-clip.of") for seed, sample in keys]
+        made = self.of(frames, of_clips)
+        draw = {f"of.{name}": values for name, values in made.draw.items()}
+        if self.fresh is None:
+            return replace(made, draw=draw)
+        last = self.fresh(made.image, [part_key(key, "moving-clip.fresh") for key in keys])
+        draw |= {f"fresh.{name}": values for name, values in last.draw.items()}
+        return Degraded(
+            last.image, united(made.mask, last.mask), {**made.layers, **last.layers}, draw, made.clean
+        )
 
     def _motion(self, clip: Key) -> "_Motion":
         rng = generator(clip, "moving-clip")
@@ -102,7 +143,7 @@ class MovingClip(Degradation):
         clip = []
         for number in range(self.frames):
             own = [(seed, sample - sample % self.frames + number) for seed, sample in keys]
-            clip.append(self.of(self._frames(clean, motions, [number] * len(keys)), own).image)
+            clip.append(self._degraded(self._frames(clean, motions, [number] * len(keys)), own).image)
         return torch.stack(clip, 1)
 
 

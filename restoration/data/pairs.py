@@ -56,6 +56,9 @@ class Pairs:
             raise ConfigError(
                 f"data.crop = {self.crop}: expected a multiple of {multiple}, as data.degradation needs"
             )
+        channels = None if self.degradation is None else self.degradation.channels
+        if self.grey and channels not in (None, 1):
+            raise ConfigError(f"data.degradation: needs {channels} channels, but data.grey = true gives 1")
         made = self.degradation.together if self.degradation else 1
         if made > 1 and (self.source.clip > 1 or self.source.paired):
             found = "clips" if self.source.clip > 1 else "pairs"

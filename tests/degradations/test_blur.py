@@ -159,11 +159,11 @@ def test_flat_images_stay_flat(name, flat=0.37):
 @pytest.mark.parametrize(
     ("kind", "arguments", "message"),
     [
-        (Blur, {"sigma": -1.0}, "sigma = -1; expected a number from 0, or [lowest, highest] of such"),
+        (Blur, {"sigma": -1.0}, "sigma = -1; expected a number from 0 to 511, or [lowest, highest] of such"),
         (
             Blur,
             {"sigma": (3.0, 1.0)},
-            "sigma = [3, 1]; expected a number from 0, or [lowest, highest] of such",
+            "sigma = [3, 1]; expected a number from 0 to 511, or [lowest, highest] of such",
         ),
         (
             Blur,
@@ -173,24 +173,43 @@ def test_flat_images_stay_flat(name, flat=0.37):
         (
             Blur,
             {"sigma": 1.0, "size": 8},
-            "size = 8; expected an odd number from 1, or [least, greatest] of such",
+            "size = 8; expected an odd number from 1 to 4095, or [least, greatest] of such",
         ),
         (
             Blur,
             {"sigma": 1.0, "size": (7, 20)},
-            "size = [7, 20]; expected an odd number from 1, or [least, greatest] of such",
+            "size = [7, 20]; expected an odd number from 1 to 4095, or [least, greatest] of such",
         ),
         (
             Sinc,
             {"size": (21, 7)},
-            "size = [21, 7]; expected an odd number from 1, or [least, greatest] of such",
+            "size = [21, 7]; expected an odd number from 1 to 4095, or [least, greatest] of such",
         ),
         (
             Sinc,
             {"cutoff": 4.0},
             "cutoff = 4; expected a number from 0.01 to 3.14159, or [lowest, highest] of such",
         ),
-        (Defocus, {"radius": -2.0}, "radius = -2; expected a number from 0, or [lowest, highest] of such"),
+        (
+            Defocus,
+            {"radius": -2.0},
+            "radius = -2; expected a number from 0 to 2047, or [lowest, highest] of such",
+        ),
+        (
+            Blur,
+            {"sigma": 1e6},
+            "sigma = 1e+06; expected a number from 0 to 511, or [lowest, highest] of such",
+        ),
+        (
+            Blur,
+            {"sigma": 1.0, "size": 4097},
+            "size = 4097; expected an odd number from 1 to 4095, or [least, greatest] of such",
+        ),
+        (
+            MotionBlur,
+            {"length": 1e6},
+            "length = 1e+06; expected a number from 0 to 4092, or [lowest, highest] of such",
+        ),
         (
             MotionBlur,
             {"length": 9.0, "shake": 2.0},

@@ -62,6 +62,14 @@ def test_masks_layers_and_draws_are_kept():
     assert torch.equal(degraded.layers["hole"], clean)
 
 
+def test_gradients_pass_the_rounding_of_levels():
+    clean = torch.rand(2, 3, 6, 7, requires_grad=True)
+    made = Clip(levels=7)(clean, KEYS).image
+    made.sum().backward()
+    assert torch.equal(clean.grad, torch.ones_like(clean))
+    assert torch.equal(made.detach(), Clip(levels=7)(clean.detach(), KEYS).image)
+
+
 def test_grey_is_matlabs():
     colours = torch.tensor([[1.0, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 1]]).view(4, 3, 1, 1)
     grey = Grey()(colours, [(0, i) for i in range(4)]).image
@@ -256,6 +264,8 @@ def test_clips_are_made_outermost_or_not_at_all():
         lambda: OneOf(of=(clip, clip)),
         lambda: Sometimes(of=clip),
         lambda: Shuffle(of=(clip, Clip())),
+        lambda: MovingClip(of=clip),
+        lambda: MovingClip(of=Clip(), fresh=clip),
     ):
         with pytest.raises(ValueError, match=r"^of holds a moving-clip; expected it outermost"):
             build()

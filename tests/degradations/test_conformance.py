@@ -61,7 +61,7 @@ ARGUMENTS = {
     "motion-blur": [{"length": (5.0, 20.0)}, {"length": 70.0, "angle": 0.0, "shake": (0.0, 0.005)}],
     "moving-clip": [
         {"of": Bicubic(scale=2), "frames": 3},
-        {"of": Noise(sigma=5.0), "rotation": (0.0, 2.0), "zoom": 0.01, "neighbours": True},
+        {"of": Clip(), "fresh": Noise(sigma=5.0), "rotation": (0.0, 2.0), "zoom": 0.01, "neighbours": True},
     ],
     "noise": [{"sigma": 25.0}, {"sigma": (5.0, 50.0), "clip": True}, {"sigma": 25.0, "grey": 0.5}],
     "one-of": [
@@ -132,6 +132,19 @@ def test_an_image_does_not_depend_on_its_neighbours(degradation, clean):
     assert torch.equal(turned.flip(0), together)
 
 
+@pytest.mark.parametrize(
+    ("images", "channels", "size"), [(16, 1, (96, 144)), (2, 3, (192, 240))], ids=["grey", "colour"]
+)
+def test_nor_does_one_of_another_size_and_kind(degradation, images, channels, size):
+    if degradation.channels not in (None, channels):
+        pytest.skip("it needs other channels")
+    clean = torch.rand(images, channels, *size, generator=torch.Generator().manual_seed(1))
+    keys = [(1, sample) for sample in range(images)]
+    together = degradation(clean, keys).image
+    for i in (0, images - 1):
+        assert torch.equal(degradation(clean[i : i + 1], keys[i : i + 1]).image[0], together[i])
+
+
 def test_size_range_and_type_are_documented(degradation, clean):
     image = degradation(clean, KEYS).image
     assert image.shape == (3, 3, 48 // degradation.scale, 60 // degradation.scale)
@@ -146,7 +159,7 @@ def test_the_draw_is_json_and_holds_one_value_per_image(degradation, clean):
 
 def test_sometimes_makes_the_same_masks_and_layers_for_every_image(degradation, clean):
     """Whether a part acted on all, some or none of a batch cannot be told from what goes with the images."""
-    if degradation.scale != 1 or degradation.absolute or degradation.clip > 1:
+    if degradation.scale != 1 or degradation.absolute or degradation.together > 1:
         pytest.skip("it cannot be left out: it changes the size, or its images belong together")
     full = degradation(clean, KEYS)
     for probability in (0.0, 0.5, 1.0):
@@ -173,6 +186,13 @@ def test_keys_that_do_not_fit_the_batch_are_refused(degradation, clean):
     with pytest.raises(ValueError) as error:
         degradation(clean[0], KEYS)
     assert str(error.value) == "clean has shape (3, 48, 60); expected (images, channels, height, width)"
+    for dtype in (torch.bfloat16, torch.float16, torch.uint8):
+        with pytest.raises(ValueError) as error:
+            degradation(clean.to(dtype), KEYS)
+        assert str(error.value) == f"clean is {str(dtype)[6:]}; expected float32 in [0, 1]"
+    with pytest.raises(ValueError) as error:
+        degradation(clean[:0], [])
+    assert str(error.value) == "clean has shape (0, 3, 48, 60); expected at least one image, and pixels"
 
 
 def test_a_degradation_without_a_call_cannot_be_built():

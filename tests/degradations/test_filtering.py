@@ -131,3 +131,19 @@ def test_a_gpu_agrees(size):
     image, kernel = images(9, 3, 45, 38), kernels(9, size, size)
     there = filtered(image.cuda(), kernel.cuda())
     torch.testing.assert_close(there.cpu(), filtered(image, kernel), atol=2e-6, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("size", "width"), [((128, 96), 41), ((200, 150), 63), ((321, 481), 21), ((512, 512), 9)]
+)
+def test_bits_do_not_depend_on_the_number_of_threads(size, width):
+    rng = torch.Generator().manual_seed(0)
+    image, kernel = torch.rand(1, 3, *size, generator=rng), torch.rand(1, width, width, generator=rng)
+    threads, made = torch.get_num_threads(), []
+    try:
+        for count in (1, 2):
+            torch.set_num_threads(count)
+            made.append(filtered(image, kernel / kernel.sum()))
+    finally:
+        torch.set_num_threads(threads)
+    assert torch.equal(*made)

@@ -158,3 +158,59 @@ def test_what_is_not_installed_is_named(tmp_path, monkeypatch):
         with pytest.raises(ValueError, match=r'pip install "restoration-suite\[matlab\]"') as error:
             read_kernels(file)
         assert "\n" not in str(error.value)
+
+
+def written(path, kind):
+    """Write a file that holds no kernels."""
+    io = pytest.importorskip("scipy.io")
+    match kind:
+        case "empty":
+            path.write_bytes(b"")
+        case "text":
+            path.write_text("kernel = 3\n" * 40)
+        case "words" if path.suffix == ".npy":
+            np.save(path, np.array([["a", "b"], ["c", "d"]]))
+        case "words":
+            io.savemat(path, {"name": "a kernel"})
+        case "complex" if path.suffix == ".npy":
+            np.save(path, np.ones((3, 3), complex))
+        case "complex":
+            io.savemat(path, {"k": np.ones((3, 3), complex) * 1j})
+        case "cut":
+            np.save(path, np.ones((5, 5))) if path.suffix == ".npy" else io.savemat(
+                path, {"k": np.ones((5, 5))}
+            )
+            path.write_bytes(path.read_bytes()[:150])
+        case "none" if path.suffix == ".npy":
+            np.save(path, np.ones((0, 5, 5)))
+        case "none":
+            io.savemat(path, {})
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".mat"])
+@pytest.mark.parametrize("kind", ["empty", "text", "words", "complex", "cut", "none"])
+def test_files_of_something_else_are_refused_in_one_line_with_their_name(tmp_path, kind, suffix):
+    path = tmp_path / f"{kind}{suffix}"
+    written(path, kind)
+    with pytest.raises(ValueError) as error:
+        KernelFiles(path=str(path))
+    assert str(error.value).startswith(f'path = "{path}"; ') and "\n" not in str(error.value)
+
+
+def test_stacks_in_matlabs_order_are_refused_in_numpys_files(tmp_path):
+    path = tmp_path / "k.npy"
+    np.save(path, np.ones((3, 3, 8)))
+    with pytest.raises(ValueError) as error:
+        KernelFiles(path=str(path))
+    assert str(error.value) == (
+        f'path = "{path}"; holds an array of shape (3, 3, 8); expected (kernels, size, size), '
+        "as NumPy has it, not MATLAB's (size, size, kernels)"
+    )
+
+
+def test_kernels_wider_than_any_are_refused(tmp_path):
+    np.save(tmp_path / "wide.npy", np.ones((1, 5000), np.float32))
+    with pytest.raises(
+        ValueError, match=r"holds an array of shape \(1, 5000\); expected kernels below 4096$"
+    ):
+        KernelFiles(path=str(tmp_path))

@@ -13,13 +13,23 @@ from restoration.degradations.draws import generator
 
 SIGMA_X, SIGMA_Y = np.array([0.6, 2.0, 3.0, 1.1]), np.array([2.5, 0.3, 3.0, 4.0])
 ROTATION, BETA = np.array([0.3, -2.0, 1.0, 3.1]), np.array([0.5, 4.0, 1.0, 1.7])
+
+
+def line(size: int, length: float, angle: float = 0.0) -> np.ndarray:
+    """Return steady motion along a straight line, (1, k, k)."""
+    path = kernels.shaken_path(generator((0, 0), "path"), length, angle, 0.0)
+    return kernels.rasterised(size, path[None])
+
+
 FAMILIES = {
     "gaussian": kernels.gaussian(21, SIGMA_X, SIGMA_Y, ROTATION),
     "generalised": kernels.generalised_gaussian(21, SIGMA_X, SIGMA_Y, ROTATION, BETA),
     "plateau": kernels.plateau(21, SIGMA_X, SIGMA_Y, ROTATION, BETA),
     "low-pass": kernels.low_pass(21, np.array([0.7, 1.5, 2.2, math.pi])),
     "disk": kernels.disk(21, np.array([0.2, 1.0, 4.7, 9.5])),
-    "line": kernels.line(21, np.array([0.0, 3.0, 10.5, 17.0]), ROTATION),
+    "line": np.concatenate(
+        [line(21, length, angle) for length, angle in zip((0.0, 3.0, 10.5, 17.0), ROTATION, strict=True)]
+    ),
 }
 
 
@@ -98,7 +108,7 @@ def test_no_blur_is_a_single_pixel():
         kernels.gaussian(5, 0.0),
         kernels.plateau(5, 0.0),
         kernels.disk(5, 0.0),
-        kernels.line(5, 0.0),
+        line(5, 0.0),
     ):
         np.testing.assert_allclose(made[0], pixel, atol=1e-9)
 
@@ -127,13 +137,13 @@ def test_disks_hold_the_area_that_they_cover(radius):
 
 def test_lines_are_as_long_and_steep_as_asked_for():
     for length, angle in ((12.0, 0.0), (20.0, 0.5), (15.0, math.pi / 2)):
-        x_mean, y_mean, xx, yy, xy = moments(kernels.line(41, length, angle)[0])
+        x_mean, y_mean, xx, yy, xy = moments(line(41, length, angle)[0])
         assert abs(x_mean) < 1e-12 and abs(y_mean) < 1e-12
         # along a line the variance is length²/12; sharing each place among pixels adds at most 1/4 per axis
         cos, sin = math.cos(angle), math.sin(angle)
         assert -1e-9 < xx - (length * cos) ** 2 / 12 < 0.25 and -1e-9 < yy - (length * sin) ** 2 / 12 < 0.25
         assert xy == pytest.approx(length**2 * cos * sin / 12, abs=0.05)
-    falling = kernels.line(9, 8.0, math.pi / 4)[0]
+    falling = line(9, 8.0, math.pi / 4)[0]
     assert falling[2, 2] > 0.05 and falling[2, 6] == 0  # towards y, which is downwards
 
 
@@ -152,7 +162,8 @@ def test_shaken_paths_have_their_length_and_stay_within_half_of_it():
         assert np.hypot(*path.T).max() <= 15
         np.testing.assert_allclose(path.mean(0), 0, atol=1e-12)
     straight = kernels.shaken_path(generator((0, 0), "path"), 30.0, 1.0, 0.0)
-    np.testing.assert_allclose(kernels.rasterised(33, straight[None]), kernels.line(33, 30.0, 1.0), atol=1e-9)
+    place = (np.arange(kernels.STEPS) + 0.5) / kernels.STEPS * 30 - 15
+    np.testing.assert_allclose(straight, np.stack([place * math.cos(1), place * math.sin(1)], 1), atol=1e-9)
 
 
 def test_more_shake_bends_paths_more():

@@ -71,3 +71,11 @@ def test_refusals():
     with pytest.raises(ValueError) as error:
         LowLight(exposure=2.0)
     assert str(error.value) == "exposure = 2; expected a number from 0 to 1, or [lowest, highest] of such"
+
+
+def test_gradients_pass_the_counting():
+    clean = torch.rand(1, 3, 8, 8, requires_grad=True)
+    made = LowLight()(clean, [(0, 0)]).image
+    made.sum().backward()
+    assert bool((clean.grad > 0).any()) and bool(clean.grad.isfinite().all())
+    assert torch.equal(made.detach(), LowLight()(clean.detach(), [(0, 0)]).image)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from restoration.degradations import pictures
 from restoration.degradations.pictures import pictures_in, read_crop, read_mask
 
 
@@ -53,3 +54,14 @@ def test_one_channel_and_turned_pictures(tmp_path):
     crop = read_crop(tmp_path / "turned.png", "L", (24, 16), np.random.default_rng(0)).astype(float)
     assert crop.shape == (24, 16, 1) and crop[-1].mean() - crop[0].mean() > 10
     assert np.ptp(crop[5]) <= 1
+
+
+def test_masks_are_kept_up_to_a_number_of_bytes(tmp_path, monkeypatch):
+    monkeypatch.setattr(pictures, "KEPT", 250)
+    monkeypatch.setattr(pictures, "_MASKS", type(pictures._MASKS)())
+    for name in "abc":
+        Image.fromarray(np.eye(10, dtype=np.uint8) * 255).save(tmp_path / f"{name}.png")
+        assert read_mask(tmp_path / f"{name}.png").sum() == 10
+    assert [path.stem for path in pictures._MASKS] == ["b", "c"]
+    (tmp_path / "c.png").unlink()
+    assert read_mask(tmp_path / "c.png").sum() == 10

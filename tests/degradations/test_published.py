@@ -6,6 +6,7 @@ from collections import Counter
 import numpy as np
 import pytest
 import torch
+from torch.nn.functional import interpolate
 
 from restoration.degradations import DEGRADATIONS
 from restoration.degradations.chain import Chain, OneOf
@@ -143,6 +144,42 @@ def test_some_faces_are_grey_and_so_is_what_is_asked_for():
         assert bool((aim.std(0) < 1e-6).all()) == grey
         assert bool((image.std(0) < 1e-6).all()) or not grey
     shares(made.draw["grey"], {True: 0.5, False: 0.5})
+    chain = PmrfBlindFace(grey=0.5).chain(clean, KEYS[:40])
+    assert torch.equal(chain.image, made.image)
+    torch.testing.assert_close(made.image * STEPS, (made.image * STEPS).round(), rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "message"),
+    [
+        ("real-esrgan", {"scale": 0}, "scale = 0; expected a whole number from 1"),
+        ("resshift", {"scale": -4}, "scale = -4; expected a whole number from 1"),
+        ("bsrgan", {"scale": 8}, "scale = 8; expected 2, 3 or 4"),
+        ("pmrf-sr", {"factor": 0}, "factor = 0; expected a whole number from 1"),
+        ("pmrf-inpaint", {"ratio": 1.5}, "ratio = 1.5; expected a probability from 0 to 1"),
+        ("pmrf-blind-face", {"grey": 2.0}, "grey = 2; expected a probability from 0 to 1"),
+        *(
+            (
+                f"pmrf-{name}",
+                {"sigma": 25.0},
+                "sigma = 25; expected a number from 0 to 1, white being 1: of 8-bit steps it is σ/255",
+            )
+            for name in ("sr", "denoise", "inpaint", "colorize")
+        ),
+    ],
+)
+def test_bad_values_are_refused_at_once_in_their_own_words(name, arguments, message):
+    with pytest.raises(ValueError) as error:
+        DEGRADATIONS[name](**arguments)
+    assert str(error.value) == message
+
+
+def test_pmrfs_reduction_is_pytorchs():
+    clean = torch.rand(2, 3, 64, 48, generator=torch.Generator().manual_seed(0))
+    small = interpolate(clean, scale_factor=1 / 8, mode="bicubic", antialias=True).clamp(0, 1)
+    expected = interpolate(small, scale_factor=8, mode="nearest-exact")
+    made = DEGRADATIONS["pmrf-sr"](sigma=0.0)(clean, KEYS[:2]).image
+    torch.testing.assert_close(made, expected, rtol=0, atol=1e-6)
 
 
 def test_pmrf_tasks_in_closed_form():

@@ -1,9 +1,12 @@
 """Rain: the light of its streaks by Campbell's theorem, their place and direction; drops that turn the view over."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 import torch
 
+from restoration.degradations import rain
 from restoration.degradations.rain import Rain, RainDrops, _lines
 
 
@@ -158,3 +161,16 @@ def test_refusals(make, message):
     with pytest.raises(ValueError) as error:
         make()
     assert str(error.value) == message
+
+
+def test_streaks_are_drawn_in_groups_of_bounded_memory(monkeypatch):
+    clean = torch.rand(1, 1, 40, 50)
+    whole = Rain(density=0.2, length=30.0)(clean, [(0, 0)])
+    monkeypatch.setattr(rain, "POINTS", 100)
+    tracemalloc.start()
+    grouped = Rain(density=0.2, length=30.0)(clean, [(0, 0)])
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    torch.testing.assert_close(grouped.image, whole.image)
+    points = grouped.draw["streaks"][0] * 60
+    assert points > 50_000 and peak < 8 * points  # of all at once, each row and column alone takes that much

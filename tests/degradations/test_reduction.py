@@ -34,3 +34,8 @@ def test_centred_samples_stay_aligned(scale):
 def test_other_sizes_are_refused():
     with pytest.raises(ValueError, match=r"^clean is 9x8; expected multiples of the scale 4$"):
         BlurDown(scale=4)(torch.rand(2, 3, 9, 8), KEYS)
+
+
+def test_wider_blurs_than_any_image_are_refused():
+    with pytest.raises(ValueError, match=r"^sigma = 1000; expected a number from 0.001 to 512, or "):
+        BlurDown(scale=4, sigma=1000.0)

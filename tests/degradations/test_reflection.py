@@ -267,7 +267,10 @@ def test_an_ultra_high_definition_image_needs_little_beside_what_is_returned():
         ({"images": "/nowhere"}, 'images = "/nowhere": no such folder; expected a folder of pictures'),
         ({"alpha": 1.5}, "alpha = 1.5; expected a number from 0 to 1, or [lowest, highest] of such"),
         ({"vignette": 1.0}, "vignette = 1; expected a number from 1.02, or [lowest, highest] of such"),
-        ({"sigma": (5.0, 1.0)}, "sigma = [5, 1]; expected a number from 0, or [lowest, highest] of such"),
+        (
+            {"sigma": (5.0, 1.0)},
+            "sigma = [5, 1]; expected a number from 0 to 1023, or [lowest, highest] of such",
+        ),
         ({"ghost": 2.0}, "ghost = 2; expected a probability from 0 to 1"),
         ({"angle": 91.0}, "angle = 91; expected a number from 0 to 90, or [lowest, highest] of such"),
     ],
@@ -276,3 +279,8 @@ def test_refusals(arguments, message):
     with pytest.raises(ValueError) as error:
         Reflection(**arguments)
     assert str(error.value) == message
+
+
+def test_no_gradient_passes():
+    clean = torch.rand(1, 3, 16, 16, requires_grad=True)
+    assert not Reflection()(clean, [(0, 0)]).image.requires_grad

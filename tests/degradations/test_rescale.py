@@ -83,7 +83,7 @@ def test_with_antialias_it_is_resize():
         made = Rescale(factor=(0.3, 1.4))(clean, [key])
         factor, kernel = made.draw["factor"][0], made.draw["kernel"][0]
         size = math.floor(37 * factor), math.floor(50 * factor)
-        expected = resize(clean, size=size, kernel={"area": "box"}.get(kernel, kernel))
+        expected = resize(clean, size=size, kernel=kernel)
         assert torch.equal(made.image, expected)
 
 
@@ -132,6 +132,11 @@ def test_sizes_that_are_no_multiple_are_refused(part):
     ("kind", "arguments", "message"),
     [
         (Resize, {"scale": 0}, "scale = 0; expected a whole number from 1"),
+        (
+            Resize,
+            {"scale": 2, "levels": -1},
+            "levels = -1; expected a whole number from 0, which rounds nothing",
+        ),
         (Fit, {"scale": -2}, "scale = -2; expected a whole number from 1"),
         (Fit, {"scale": 2, "kernels": ()}, "kernels = []; expected at least one"),
         (

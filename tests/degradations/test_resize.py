@@ -260,9 +260,16 @@ def test_a_gpu_gives_the_same_samples():
         ({"scale": 2, "size": (4, 4)}, "resize: expected either a scale or a size"),
         (
             {"scale": 0.5, "kernel": "cubic"},
-            "resize: unknown kernel 'cubic'; expected one of bicubic, bilinear, box, nearest",
+            "resize: unknown kernel 'cubic'; expected one of area, bicubic, bilinear, box, nearest",
         ),
-        ({"scale": 0.5, "edges": "wrap"}, "resize: unknown edges 'wrap'; expected reflect or clamp"),
+        (
+            {"scale": 0.5, "edges": "wrap"},
+            "resize: unknown edges 'wrap'; expected one of reflect, clamp, cut",
+        ),
+        (
+            {"scale": 0.5, "levels": -1},
+            "resize: levels = -1; expected a whole number from 0, which rounds nothing",
+        ),
         ({"scale": 0}, "resize: scale 0 leaves nothing of 8 pixels; expected more than 0"),
         ({"size": (0, 4)}, "resize: size 0 leaves nothing of 8 pixels; expected more than 0"),
     ],
@@ -278,3 +285,25 @@ def test_bicubic_refuses_what_the_sets_never_had():
         Bicubic(scale=4)(torch.rand(1, 3, 33, 32), [(0, 0)])
     with pytest.raises(ValueError, match=r"^scale = 0; expected a whole number from 1$"):
         Bicubic(scale=0)
+    with pytest.raises(
+        ValueError, match=r"^levels = -2; expected a whole number from 0, which rounds nothing$"
+    ):
+        Bicubic(scale=2, levels=-2)
+
+
+def test_no_levels_are_0_or_none():
+    image = random_image(12, 16)
+    assert torch.equal(
+        Bicubic(scale=2, levels=0)(image, [(0, 0)]).image,
+        Bicubic(scale=2, levels=None)(image, [(0, 0)]).image,
+    )
+    assert torch.equal(resize(image, scale=0.5, levels=0), resize(image, scale=0.5))
+
+
+@pytest.mark.parametrize("options", [{"scale": 0.25}, {"scale": 0.25, "levels": 255}, {"scale": 1.7}])
+def test_an_image_does_not_depend_on_its_batch(options):
+    for channels, side in ((1, 96), (3, 131), (3, 256)):
+        image = random_image(side, side + 9, images=16)[:, :channels]
+        whole = resize(image, **options)
+        for i in (0, 7, 15):
+            assert torch.equal(resize(image[i : i + 1], **options)[0], whole[i])

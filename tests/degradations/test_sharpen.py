@@ -71,7 +71,7 @@ def test_basicsr_sharpens_alike(weight):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"radius": 0}, "radius = 0; expected a whole number from 1"),
+        ({"radius": 0}, "radius = 0; expected a whole number from 1 to 4095"),
         ({"weight": -1.0}, "weight = -1; expected a number from 0"),
         ({"threshold": float("inf")}, "threshold = inf; expected a number from 0"),
     ],

@@ -7,10 +7,12 @@ import pytest
 import torch
 
 from restoration.degradations.chain import Chain
+from restoration.degradations.mask import Half
 from restoration.degradations.noise import Noise
 from restoration.degradations.plain import Clip
 from restoration.degradations.rescale import Fit, Rescale
 from restoration.degradations.resize import Bicubic, resize
+from restoration.degradations.sharpen import Sharpen
 from restoration.degradations.video import MovingClip, sampled
 from restoration.losses.temporal import Flicker, warp
 
@@ -97,7 +99,7 @@ def test_interpolation_keeps_parabolas_and_pixels():
 
 def test_frames_are_degraded_as_their_own_samples():
     photograph = torch.rand(1, 3, 24, 32)
-    degradation = MovingClip(of=Chain(of=(Bicubic(scale=4), Noise(sigma=10.0))), frames=3, neighbours=True)
+    degradation = MovingClip(of=Bicubic(scale=4), fresh=Noise(sigma=(5.0, 10.0)), frames=3, neighbours=True)
     made, keys = clip(degradation, photograph)
     frames = made.layers["frames"]
     assert frames.shape == (3, 3, 3, 6, 8) and made.image.shape == (3, 3, 6, 8)
@@ -106,7 +108,26 @@ def test_frames_are_degraded_as_their_own_samples():
         alone = degradation(photograph, keys[i : i + 1])
         assert torch.equal(alone.image[0], made.image[i])
         assert torch.equal(alone.clean[0], made.clean[i])
-    assert made.draw["frame"] == [0, 1, 2] and made.draw["of.1.sigma"] == [10.0] * 3
+    assert made.draw["frame"] == [0, 1, 2] and len(set(made.draw["fresh.sigma"])) == 3
+
+
+def test_what_degrades_a_clip_draws_once_and_what_is_fresh_for_every_frame():
+    degradation = MovingClip(of=Noise(sigma=(1.0, 20.0)), fresh=Noise(sigma=(1.0, 20.0)), frames=3, shift=0.0)
+    keys = [(0, sample) for sample in range(6)]
+    clean = torch.full((6, 3, 16, 16), 0.5)
+    made = degradation(clean, keys)
+    of, fresh = made.draw["of.sigma"], made.draw["fresh.sigma"]
+    assert of[0] == of[1] == of[2] != of[3] == of[4] == of[5] and len({*of, *fresh}) == 8
+    still = MovingClip(of=Noise(sigma=10.0), frames=3, shift=0.0)(clean, keys).image
+    assert torch.equal(still[0], still[1]) and not torch.equal(still[0], still[3])
+
+
+def test_scales_multiply_and_masks_are_joined():
+    both = MovingClip(of=Bicubic(scale=2), fresh=Bicubic(scale=3), frames=2)
+    assert both.scale == both.multiple == 6
+    holes = MovingClip(of=Half(side="left"), fresh=Half(side="top"), frames=2)
+    made = holes(torch.rand(2, 1, 8, 8) * 0.5 + 0.5, [(0, 0), (0, 1)])
+    assert torch.equal(made.mask, (made.image == 0).float()) and made.mask.sum() == 2 * 48
 
 
 def test_the_degraded_frames_are_the_reduced_clean_ones():
@@ -169,6 +190,14 @@ def test_flicker_is_of_what_does_not_move_with_the_scene():
             {"of": Rescale(factor=(0.5, 1.0))},
             "of gives images sizes of their own; expected a chain that fits them to one size",
         ),
+        (
+            {"of": Clip(), "fresh": Rescale(factor=(0.5, 1.0))},
+            "fresh gives images sizes of their own; expected a chain that fits them to one size",
+        ),
+        (
+            {"of": Clip(), "fresh": Sharpen(target=True)},
+            "fresh makes what restorers shall reach, of a degraded frame; expected that in of",
+        ),
     ],
 )  # fmt: skip
 def test_refusals(arguments, message):
@@ -180,4 +209,4 @@ def test_refusals(arguments, message):
 def test_a_chain_that_fits_its_size_may_degrade_frames():
     degradation = MovingClip(of=Chain(of=(Rescale(factor=(0.5, 1.5)), Fit(scale=2))), frames=2)
     made, _ = clip(degradation, torch.rand(1, 3, 24, 32))
-    assert degradation.scale == 2 and degradation.clip == 2 and made.image.shape == (2, 3, 12, 16)
+    assert degradation.scale == 2 and degradation.together == 2 and made.image.shape == (2, 3, 12, 16)

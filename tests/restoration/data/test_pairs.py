@@ -8,8 +8,10 @@ import torch
 from PIL import Image
 
 from restoration.data import Pairs, Photographs, build_source
+from restoration.degradations.chain import Chain
 from restoration.degradations.degraded import Degradation, Degraded
 from restoration.degradations.draws import generator
+from restoration.degradations.mosaic import Mosaic
 from restoration.degradations.noise import Noise
 from restoration.degradations.rescale import Rescale
 from restoration.degradations.resize import Bicubic
@@ -164,3 +166,12 @@ def test_a_degradation_that_leaves_the_size_to_chance_is_refused(photos, data):
         ConfigError, match=r"^data\.degradation: leaves the size to chance; expected a chain that"
     ):
         Pairs(build_source(data(photos())), Rescale(factor=(0.5, 1.5)), 16, 4, 0)
+
+
+def test_a_degradation_of_colours_is_refused_for_grey_images(photos, data):
+    source = build_source(data(photos()))
+    for part in (Mosaic(), Chain(of=(Bicubic(2), Mosaic()))):
+        with pytest.raises(ConfigError) as error:
+            Pairs(source, part, 16, 4, 0, grey=True)
+        assert str(error.value) == "data.degradation: needs 3 channels, but data.grey = true gives 1"
+    assert Pairs(source, Bicubic(2), 16, 4, 0, grey=True).batch(0).clean.shape[1] == 1
