@@ -89,8 +89,9 @@ class Data:
     ``images`` is a folder, a file, a ``.txt`` list with a path in each line, tar shards (their folder, a pattern such
     as ``train-{000..099}.tar``), parquet files, ``hf:NAME[:SPLIT]`` of Hugging Face's datasets, videos, an fsspec URL
     of shards or parquet, or a list of these; a relative name may also be one of the data root. Pairs are in shards
-    (``key.clean.ppm`` and ``key.degraded.ppm``), in two columns, or in ``degraded``: a folder or list of the same
-    names. A partner takes the place of the degradation, or goes through it.
+    (``key.clean.ppm`` and ``key.degraded.ppm``), in two columns, or in ``degraded``: a folder, pattern or list of the
+    same names. A partner takes the place of the degradation, or goes through it. The ranks of a machine share
+    ``cache``, and the processes of a rank its part; the blocks that the order mixes are kept even beyond it.
     """
 
     images: str | list[str]

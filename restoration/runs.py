@@ -1,7 +1,7 @@
 """A run folder: prepared, described before it starts, resumed, exported."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import torch
 from restoration import checkpoint, cost, distributed, preflight
 from restoration.config import differences, read_toml
 from restoration.data import Pairs, build_source
+from restoration.data.identity import check_identity, identity
 from restoration.errors import ConfigError
 from restoration.experiment import FREE, Experiment
 from restoration.files import atomic
@@ -48,7 +49,8 @@ def run(
             print(f"{folder} is finished: {folder / 'restorer.safetensors'}")
         return
     with Progress(experiment, quiet or distributed.rank() > 0) as progress:
-        prepared.progress, prepared.note = progress, progress.note
+        prepared.progress = progress
+        prepared.note = progress.note if distributed.rank() == 0 else _later_rank_note(quiet)
         progress.note(f"{experiment.name} in {folder}" + (" (resumed)" if state == "resume" else ""))
         for line in prepared.data.source.remarks:
             progress.note(f"data: skipped {line}")
@@ -60,10 +62,22 @@ def run(
             print(f"wrote {path}")
 
 
+def _later_rank_note(quiet: bool) -> Callable[[str], None]:
+    """Return what tells a later rank's lines: it shows no progress, but what it skips nobody else knows."""
+
+    def note(line: str) -> None:
+        if not quiet:
+            print(f"rank {distributed.rank()}: {line}", file=sys.stderr, flush=True)
+
+    return note
+
+
 def dry_run(experiment: Experiment, folder: Path, device: torch.device) -> str:
     """Return the resolved config and what training it would take; nothing is written."""
     state = state_of(folder, experiment)
     prepared = build_run(experiment, folder, device)
+    if saved := checkpoint.every(folder / "checkpoints"):
+        check_identity(identity(prepared.data.source), checkpoint.record_of(saved[-1]).get("data"))
     facts = description(prepared)
     if experiment.initial:
         facts["starts from"] = (

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from restoration import checkpoint, distributed, memory
 from restoration.data import Feeding, Pairs, feed
+from restoration.data.identity import check_identity, identity
 from restoration.errors import RestorationError
 from restoration.experiment import Experiment, Schedule
 from restoration.finite import stop_if_not_finite
@@ -29,12 +30,16 @@ Progress = Callable[[int, dict[str, float]], None]
 
 @dataclass
 class Record:
-    """How far a run is: the next step, the best validation (step, score), the last scores, seconds spent."""
+    """How far a run is: the next step, the best validation (step, score), the last scores, seconds spent.
+
+    ``data`` tells the images that it began with from others.
+    """
 
     step: int = 0
     best: tuple[int, float] | None = None
     scores: dict[str, float] = field(default_factory=dict)
     seconds: float = 0.0
+    data: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass
@@ -208,11 +213,13 @@ def _move(average: nn.Module, module: nn.Module, decay: float) -> None:
 
 def resume(run: Run) -> Record:
     """Load the last checkpoint of the run's folder, if there is one, and return how far the run is."""
-    saved = checkpoint.every(run.folder / "checkpoints")
+    saved, now = checkpoint.every(run.folder / "checkpoints"), identity(run.data.source)
+    run.record.data = now
     if saved:
+        check_identity(now, checkpoint.record_of(saved[-1]).get("data"))
         stored = checkpoint.load(saved[-1], run.state)
         best = tuple(stored["best"]) if stored.get("best") else None
-        run.record = Record(stored["step"], best, stored.get("scores", {}), stored.get("seconds", 0.0))
+        run.record = Record(stored["step"], best, stored.get("scores", {}), stored.get("seconds", 0.0), now)
     if len({*distributed.gather(run.record.step)}) > 1:
         raise RestorationError(
             f"{run.folder}: ranks found different checkpoints; expected one folder that all share"

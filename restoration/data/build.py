@@ -1,6 +1,7 @@
 """What ``[data]`` names, as one source; whatever is wrong with it is one line before the run."""
 
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,13 +19,14 @@ from restoration.data.files import (
     image_files,
     located,
 )
+from restoration.data.hub import HuggingFace
 from restoration.data.pairing import common_scale, matched
 from restoration.data.shards import INDEX, Shards
 from restoration.data.source import Joined, Source
-from restoration.data.tables import HuggingFace, Parquet
+from restoration.data.tables import Parquet
 from restoration.data.video import Videos
 from restoration.errors import ConfigError
-from restoration.image import find_images
+from restoration.image import IMAGE_SUFFIXES, find_images
 
 if TYPE_CHECKING:
     from restoration.experiment import Data
@@ -36,12 +38,19 @@ PACKED = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst")
 
 
 def build_source(data: "Data") -> Source:
-    """Return the images of an experiment, checked as far as it can be done without reading all of them."""
+    """Return the images of an experiment, checked as far as it can be done without reading all of them.
+
+    The ranks of a machine share ``data.cache``.
+    """
     texts = [data.images] if isinstance(data.images, str) else list(data.images)
     if not texts or not all(texts):
         raise ConfigError("data.images: names no folder or file")
-    budget = int(data.cache * GIB)
+    budget = int(data.cache * GIB) // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
     found = [_found(text, data, budget) for text in texts]
+    if data.columns and not any(isinstance(part, (HuggingFace, Parquet)) for part in found):
+        raise ConfigError(
+            f'data.columns: "{texts[0]}" is no table; expected {TABLE} files or {HUB}NAME, or no columns'
+        )
     if data.degraded:
         parts: list[Source] = [_paired(texts, found, data, budget)]
     else:
@@ -65,52 +74,64 @@ def _found(text: str, data: "Data", budget: int) -> Source | list[Path]:
     if storage.is_remote(text):
         files = storage.matched(text) if storage.is_pattern(text) else storage.children(text) or [text]
         return _of_files(text, files, data, budget)
-    if storage.is_pattern(text) and not Path(text).expanduser().exists():
-        return _of_pattern(text, data, budget)
+    if _stands_for_files(text):
+        return _of_files(text, _of_pattern(text, data, "data.images"), data, budget)
     path = located(text)
     if path.is_file():
-        return (
-            _of_files(text, [str(path)], data, budget) if path.suffix.lower() != LIST else image_files(text)
-        )
-    inside = storage.children(str(path))
-    shards = any(file.endswith(f"/{INDEX}") for file in inside) and any(
-        file.endswith(SHARD) for file in inside
-    )
-    if not shards and (images := find_images(path)):
+        if path.suffix.lower() == LIST:
+            return image_files(text, data.damaged == "skip")
+        return _of_files(text, [str(path)], data, budget)
+    inside = [file for file in storage.children(str(path)) if not Path(file).name.startswith(".")]
+    kinds = _kinds(inside)
+    if not kinds["shards"] and not kinds["tables"] and (images := find_images(path)):
         return images
-    if not any(file.lower().endswith((SHARD, f"/{INDEX}", TABLE, *video.SUFFIXES)) for file in inside):
+    if not any(kinds.values()):
         raise ConfigError(
             f'data.images = "{text}": no images in this folder, nor {SHARD}, {TABLE} or video files'
         )
     return _of_files(text, inside, data, budget)
 
 
-def _of_pattern(text: str, data: "Data", budget: int) -> Source | list[Path]:
+def _stands_for_files(text: str) -> bool:
+    return storage.is_pattern(text) and not Path(text).expanduser().exists()
+
+
+def _of_pattern(text: str, data: "Data", key: str) -> list[str]:
+    """Return the files that a local pattern stands for; those that braces name and that are missing are damage."""
     for root in ("", f"{data_root()}/"):
-        files = [file for file in storage.matched(root + text) if Path(file).exists()]
-        if files:
-            named = storage.matched(root + text)
-            if missing := [file for file in named if not Path(file).exists() and data.damaged == "stop"]:
-                raise ConfigError(f'data.images = "{text}": {missing[0]}: no such file')
-            return _of_files(text, files, data, budget)
-    raise ConfigError(f'data.images = "{text}": matches no file (nor below {data_root()})')
+        named = storage.matched(root + text)
+        missing = [file for file in named if not Path(file).exists()]
+        if len(missing) < len(named):
+            if missing and data.damaged == "stop":
+                raise ConfigError(f'{key} = "{text}": {missing[0]}: no such file')
+            return named
+    raise ConfigError(f'{key} = "{text}": matches no file (nor below {data_root()})')
+
+
+def _kinds(files: Sequence[str]) -> dict[str, list[str]]:
+    """Return the files that hold images by what they are.
+
+    An index without shards beside it may be anybody's; without an index, a few .tar files beside more images are
+    archives of something.
+    """
+    suffixes = {"shards": (SHARD,), "tables": (TABLE,), "videos": video.SUFFIXES, "images": IMAGE_SUFFIXES}
+    kinds = {kind: [f for f in files if f.lower().endswith(ends)] for kind, ends in suffixes.items()}
+    index = [file for file in files if file.replace("\\", "/").endswith(f"/{INDEX}")]
+    if not index and len(kinds["shards"]) < len(kinds["images"]):
+        kinds["shards"] = []
+    if kinds["shards"] or not any(kinds.values()):
+        kinds["shards"] += index
+    return kinds
 
 
 def _of_files(text: str, files: Sequence[str], data: "Data", budget: int) -> Source | list[Path]:
-    """Return the source of files: those of the first kind that there are any of."""
-    for file in files if len(files) == 1 else ():
-        if file.lower().endswith(PACKED):
-            raise ConfigError(
-                f"{file}: compressed; expected an uncompressed .tar, which can be read at any place"
-            )
-    kinds = {
-        kind: [file for file in files if file.lower().endswith(suffixes)]
-        for kind, suffixes in (
-            ("shards", (SHARD, f"/{INDEX}")),
-            ("tables", (TABLE,)),
-            ("videos", video.SUFFIXES),
+    """Return the source of files, which are of one kind; of folders among them, the images in them."""
+    if len(files) == 1 and files[0].lower().endswith(PACKED):
+        raise ConfigError(
+            f"{files[0]}: compressed; expected an uncompressed .tar, which can be read at any place"
         )
-    }
+    kinds = _kinds(files)
+    _check_one_kind(text, kinds)
     if kinds["shards"]:
         return _still(Shards(kinds["shards"], budget), text, data)
     if kinds["tables"]:
@@ -119,7 +140,33 @@ def _of_files(text: str, files: Sequence[str], data: "Data", budget: int) -> Sou
         raise ConfigError(
             f'data.images = "{text}": expected a URL of {SHARD} or {TABLE} files, or their folder'
         )
-    return Videos(kinds["videos"], data.frames, budget) if kinds["videos"] else [Path(file) for file in files]
+    if kinds["videos"]:
+        return Videos(kinds["videos"], data.frames, budget)
+    return _images_among(text, files)
+
+
+def _images_among(text: str, files: Sequence[str]) -> list[Path]:
+    """Return image files, and those in the folders among them."""
+    images = [
+        image for file in files for image in (find_images(file) if Path(file).is_dir() else [Path(file)])
+    ]
+    if not images:
+        raise ConfigError(f'data.images = "{text}": no images in these folders')
+    return images
+
+
+def _check_one_kind(text: str, kinds: Mapping[str, Sequence[str]]) -> None:
+    """Refuse shards or tables beside what they would hide; images of a store are nothing that can be meant."""
+    there = {kind: len(files) for kind, files in kinds.items() if files}
+    if storage.is_remote(text):
+        there.pop("images", None)
+        there.pop("videos", None)
+    if len(there) > 1 and there.keys() & {"shards", "tables"}:
+        counts = " and ".join(f"{count} {kind[:-1] if count == 1 else kind}" for kind, count in there.items())
+        raise ConfigError(
+            f'data.images = "{text}": holds {counts}; expected files of one kind, '
+            "or a pattern such as *.tar, *.parquet or *.png"
+        )
 
 
 def _still(source: Source, text: str, data: "Data") -> Source:
@@ -193,13 +240,20 @@ def _paired(
             )
         clean.append(part)
     try:
-        small = [image_files(text) for text in degraded]
+        small = [_image_files(text, data) for text in degraded]
     except ConfigError as error:
         raise ConfigError(str(error).replace("data.images", "data.degraded", 1)) from None
     if len(small) != len(clean):
         clean, small = [_together(clean)], [_together(small)]
     partners = [path for pair in zip(clean, small, strict=True) for path in matched(*pair)]
     return _photographs(_together(clean), data, budget, partners)
+
+
+def _image_files(text: str, data: "Data") -> list[Path]:
+    """Return the image files of a folder, a list, a file or a pattern of ``degraded``."""
+    if _stands_for_files(text):
+        return _images_among(text, _of_pattern(text, data, "data.images"))
+    return image_files(text, data.damaged == "skip")
 
 
 def _together(lists: Sequence[list[Path]]) -> list[Path]:

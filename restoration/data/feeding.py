@@ -8,9 +8,11 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
+from multiprocessing import resource_tracker
 from multiprocessing.connection import wait
+from types import FrameType
 from typing import Any, Literal, TypeVar
 
 import torch
@@ -83,7 +85,7 @@ def feed(
     device: torch.device | None = None,
     note: Note = lambda line: None,
 ) -> Iterator[tuple[int, Batch]]:
-    """Yield (step, batch) in order; what is skipped, and how long the loop waits, is told to ``note``.
+    """Yield (step, batch) in order; what is skipped, and on the first rank how long it waits, is told to ``note``.
 
     With ``degrade_on = "device"`` workers only cut crops, and each batch is degraded on the device when it is asked
     for. The bytes are the same whatever the workers; a GPU's degradations differ from a processor's by rounding.
@@ -105,7 +107,7 @@ def feed(
                 note(f"data: skipped {prepared.skipped[index]}; {len(told)} of {len(pairs.source)} so far")
             batch = _degraded(pairs, _moved(prepared.batch, device)) if here else prepared.batch
             yield step, batch
-            if line := probe.stepped():
+            if (line := probe.stepped()) and rank == 0:
                 note(line)
 
 
@@ -123,7 +125,7 @@ def prefetch(
     waiting: list[tuple[int, Future[Made]]] = []
     try:
         for step in steps:
-            waiting.append((step, pool.submit(make if worker == "thread" else _make, step)))
+            waiting.append((step, _submitted(pool, make, step, worker)))
             if len(waiting) > ahead:
                 first, future = waiting.pop(0)
                 made = _result(future)
@@ -136,7 +138,37 @@ def prefetch(
             torch.set_num_threads(own)
             yield step, made
     finally:
-        pool.shutdown(wait=False, cancel_futures=True)
+        # processes are waited for: their semaphores are theirs until they end, whichever way this one does
+        pool.shutdown(wait=worker == "process", cancel_futures=True)
+
+
+def _submitted(pool: Executor, make: Callable[[int], Made], step: int, worker: Worker) -> Future[Made]:
+    if worker == "thread":
+        return pool.submit(make, step)
+    with undisturbed():  # the first ones start a process each
+        return pool.submit(_make, step)
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Hold back an interrupt (SIGINT) within the block; processes started in it never see one.
+
+    They inherit that it is blocked, and so do not die half begun, with a traceback each.
+    """
+    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    resource_tracker.ensure_running()  # which else starts with the first process, and ends the blocking
+    caught: list[tuple[int, FrameType | None]] = []
+    handler = signal.signal(signal.SIGINT, lambda *seen: caught.append(seen))
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        signal.signal(signal.SIGINT, handler)
+        if caught and callable(handler):
+            handler(*caught[-1])
 
 
 def _degraded(pairs: Pairs, batch: Batch) -> Batch:

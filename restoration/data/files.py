@@ -2,19 +2,25 @@
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from restoration.data.kept import Filled
 from restoration.data.source import Source
+from restoration.decoding import DAMAGE, FORMATS, PILLOW_SETTINGS
 from restoration.errors import ConfigError, ImageError
+from restoration.exif import exif_of, stated_orientation
+from restoration.formats.metadata import xmp_orientation
 from restoration.image import find_images, read_samples, stored_size
 
 PACKAGED = "package:"  # begins what is looked for in the package: its photographs are package:photos
 LIST = ".txt"
+UPRIGHT = (".bmp", ".gif", ".pbm", ".pgm", ".pnm", ".ppm")  # hold no orientation
+ON_ITS_SIDE = (5, 6, 7, 8)  # orientations that exchange height and width
 
 
 def data_root() -> Path:
@@ -42,14 +48,36 @@ def training_images(sources: str | Sequence[str], crop: int) -> list[Path]:
 
 
 def headers(paths: Sequence[Path]) -> tuple[np.ndarray, dict[int, str]]:
-    """Return (height, width) of each file by its header, 0 where it cannot be read, and why by number."""
+    """Return (height, width) of each file upright by its header, 0 where it cannot be read, and why by number."""
     sizes, damage = np.zeros((len(paths), 2), np.int64), {}
     for i, path in enumerate(paths):
         try:
-            sizes[i] = stored_size(path)
+            sizes[i] = upright_size(path)
         except ImageError as error:
             damage[i] = str(error)
     return sizes, damage
+
+
+def upright_size(path: str | Path) -> tuple[int, int]:
+    """Return (height, width) of a file's samples as they are read, by its header: an orientation tag counts."""
+    height, width = stored_size(path)
+    if height == width or Path(path).suffix.lower() in UPRIGHT:
+        return height, width
+    try:
+        with PILLOW_SETTINGS, Image.open(path, formats=FORMATS) as image:
+            if (
+                image.format == "TIFF"
+            ):  # Pillow gives upright sizes of some of them, and stored ones of others
+                tags = image.tag_v2
+                height, width, orientation = tags[0x101], tags[0x100], tags.get(0x112, 1)
+            else:
+                orientation = stated_orientation(exif_of(image))
+                packet = image.info.get("xmp")
+                if orientation is None and packet:
+                    orientation = xmp_orientation(packet.encode() if isinstance(packet, str) else packet)
+    except DAMAGE:  # what is read otherwise than by Pillow
+        return height, width
+    return (width, height) if orientation in ON_ITS_SIDE else (height, width)
 
 
 def check_crop(names: Sequence[object], sizes: np.ndarray, crop: int) -> None:
@@ -101,7 +129,13 @@ class Photographs(Source):
 
     def size(self, index: int) -> tuple[int, int]:
         """Return (height, width) by the header."""
-        return stored_size(self.paths[index])
+        return upright_size(self.paths[index])
+
+    def contents(self) -> Iterator[bytes]:
+        """Yield the paths below the folder that holds all of them."""
+        places = [os.path.abspath(path) for path in self.paths]
+        root = os.path.commonpath([os.path.dirname(place) for place in places])
+        yield from (os.fsencode(os.path.relpath(place, root)) for place in places)
 
     def share_memory(self, processes: int) -> None:
         """Keep only this process's share of decoded images."""
@@ -124,18 +158,21 @@ def located(source: str) -> Path:
     return path
 
 
-def image_files(source: str) -> list[Path]:
-    """Return the image files of a folder, of a list with a path in each line, or of a file."""
+def image_files(source: str, missing: bool = False) -> list[Path]:
+    """Return the image files of a folder, of a list with a path in each line, or of a file.
+
+    With ``missing`` a list's files need not be there.
+    """
     path = located(source)
     if path.is_file():
-        return listed(path) if path.suffix.lower() == LIST else [path]
+        return listed(path, missing) if path.suffix.lower() == LIST else [path]
     found = find_images(path)
     if not found:
         raise ConfigError(f'data.images = "{source}": no images in this folder')
     return found
 
 
-def listed(path: Path) -> list[Path]:
+def listed(path: Path, missing: bool = False) -> list[Path]:
     """Return the files that a list names: a path in each line, below the list's own folder or the data root."""
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
@@ -147,9 +184,9 @@ def listed(path: Path) -> list[Path]:
         if not line.strip():
             continue
         place = next((p for p in (path.parent / name, data_root() / name) if p.is_file()), None)
-        if place is None:
+        if place is None and not missing:
             raise ConfigError(f"{path}:{number}: {name}: no such file")
-        found.append(place)
+        found.append(place or path.parent / name)
     if not found:
         raise ConfigError(f"{path}: names no image; expected a path in each line")
     return found

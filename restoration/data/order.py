@@ -15,9 +15,9 @@ GROUPS = 16  # kept: threads work on few batches at a time, which lie in one gro
 class Order:
     """Which image a (seed, sample) is: every epoch is a permutation of all of them.
 
-    Consecutive samples of a source of clips are the frames of one clip. Where images lie in blocks, an epoch permutes
-    the blocks, joins groups of ``source.joined`` and permutes within each group: at most two groups are in use at a
-    time, and each block is read once an epoch.
+    Consecutive samples of a source of clips are the frames of one clip. Where images or clips lie in blocks, an epoch
+    permutes the blocks, joins groups of ``source.joined`` and permutes within each group: at most two groups are in use
+    at a time, and each block is read once an epoch.
     """
 
     def __init__(self, source: Source) -> None:
@@ -36,7 +36,7 @@ class Order:
         plan = self._plans.get((seed, epoch), lambda: self._plan(seed, epoch))
         group = int(np.searchsorted(plan.ends, place, side="right"))
         images = self._groups.get((seed, epoch, group), lambda: plan.images(group))
-        return int(images[place - (int(plan.ends[group - 1]) if group else 0)])
+        return int(images[place - (int(plan.ends[group - 1]) if group else 0)]) * self.clip + frame
 
     def _plan(self, seed: int, epoch: int) -> "_Plan":
         blocks = generator((seed, epoch), "blocks").permutation(len(self.blocks))

@@ -113,12 +113,14 @@ class Pairs:
         )
 
     def names(self, keys: Sequence[Key]) -> list[str]:
-        """Return the images that the given keys draw from."""
-        return [self.source.name(next(self._candidates(key))) for key in keys]
+        """Return the images that the given keys draw from; where others are skipped, reading them tells."""
+        if self.damaged == "stop":
+            return [self.source.name(next(self._candidates(key))) for key in keys]
+        return [self.source.name(self._read(key)[0]) for key in keys]
 
     def _crop(self, key: Key) -> tuple[Tensor, Tensor]:
         """Return the crop of a sample, and the same of its partner."""
-        clean, partner = self._read(key)
+        _, clean, partner = self._read(key)
         seed, sample = key
         rng = generator((seed, sample // self.clip), "crop")
         scale = self.source.scale
@@ -136,8 +138,8 @@ class Pairs:
         image = rgb2gray(image) if self.grey else rgb(image)
         return turned(image, turn) if self.augment else image
 
-    def _read(self, key: Key) -> tuple[np.ndarray, np.ndarray | None]:
-        """Return the image of a sample and its partner, or those of the next sample whose image can be read."""
+    def _read(self, key: Key) -> tuple[int, np.ndarray, np.ndarray | None]:
+        """Return a sample's image, by number and decoded, and its partner: the next sample's where it is damaged."""
         for index in self._candidates(key):
             if index in self.skipped:
                 continue
@@ -152,7 +154,7 @@ class Pairs:
                     raise
                 self.skipped[index] = str(error)
                 continue
-            return clean, partner
+            return index, clean, partner
         raise ImageError("data.images: no image can be read")
 
     def _candidates(self, key: Key) -> Iterator[int]:

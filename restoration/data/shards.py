@@ -1,15 +1,15 @@
 """Tar shards, read at any place: an index says where each image lies, and nothing else is read."""
 
 import posixpath
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
 from restoration.data import storage
 from restoration.data.images import decoded
-from restoration.data.pairing import scale_of
+from restoration.data.pairing import scale_of_first
 from restoration.data.source import Source
-from restoration.data.tars import Members, read_index, walk
+from restoration.data.tars import Members, read_index, unreadable, walk
 from restoration.errors import ConfigError, ImageError
 
 INDEX = "index.json"
@@ -20,7 +20,8 @@ class Shards(Source):
     """Images, or pairs ``key.clean.ppm`` and ``key.degraded.ppm``, in tar files of the webdataset layout.
 
     Images whose parts begin in the same 4 MiB of a shard are a block, and 32 blocks are mixed: 128 MiB from 32 places.
-    A local file is read image by image, a remote one by the block; ``budget`` bytes of blocks are kept.
+    A local file is read image by image, a remote one by the block; ``budget`` bytes of blocks are kept, and whatever
+    the budget the blocks of two groups of the order, or each of them would be read anew for every image.
     """
 
     joined = 32
@@ -34,23 +35,25 @@ class Shards(Source):
         self.sizes = self.rows["size"]
         self.keys = np.concatenate([m.keys for m in members])
         self.file = np.repeat(np.arange(len(files), dtype=np.int32), [len(m.rows) for m in members])
-        self.damage, self.remarks = _truncated(files, members, lengths)
-        if not len(self.rows):
-            raise ConfigError(
-                f"{files[0]}: holds no images; expected members such as 000.png or 000.clean.png"
-            )
         paired = self.rows["degraded_bytes"] > 0
-        if paired.any() and not paired.all():
-            alone = int(np.argmin(paired))
-            raise ConfigError(
-                f"{self.name(alone)}: has no degraded part, but {self.name(int(np.argmax(paired)))} has"
-            )
         self.paired = bool(paired.any())
+        damage, remarks = _truncated(files, members, lengths, self.paired)
+        if not len(self.rows):
+            nothing = f"{files[0]}: holds no images; expected members such as 000.png or 000.clean.png"
+            raise ConfigError(remarks[0] if remarks else nothing)
+        whole = np.ones(len(self.rows), bool)
+        whole[[*damage]] = False
+        if self.paired and not paired[whole].all():
+            alone, pair = (self.name(int(np.argmax(found))) for found in (whole & ~paired, paired))
+            raise ConfigError(f"{alone}: has no degraded part, but {pair} has")
         first = self._starts() // STRIPE + (self.file.astype(np.int64) << 40)
         edges = np.flatnonzero(np.r_[True, np.diff(first) != 0, True])
         self.blocks, self._edges = np.diff(edges), edges
-        self._reader = storage.Reader(budget)
-        self.scale = self._scale() if self.paired else 1
+        self._reader = storage.Reader(budget, least=2 * self.joined)
+        self.damage, lost = damage, {}
+        if self.paired:
+            self.scale, lost = scale_of_first(self)
+        self.damage, self.remarks = damage | lost, (*remarks, *lost.values())
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -76,6 +79,12 @@ class Shards(Source):
         """Keep only this process's share of remote blocks."""
         self._reader.blocks.budget //= processes
 
+    def contents(self) -> Iterator[bytes]:
+        """Yield the shards' own names, how many samples each has, and the keys."""
+        yield from (posixpath.basename(file.replace("\\", "/")).encode() for file in self.files)
+        yield np.bincount(self.file, minlength=len(self.files)).tobytes()
+        yield self.keys.tobytes()
+
     def _part(self, index: int, part: str) -> np.ndarray:
         if index in self.damage:
             raise ImageError(self.damage[index])
@@ -99,14 +108,6 @@ class Shards(Source):
         part = self.rows[rows]
         second = np.where(part["degraded_bytes"] > 0, part["degraded"], part["clean"])
         return np.minimum(part["clean"], second)
-
-    def _scale(self) -> int:
-        """Return the scale of the first readable pair; the others are held against it when they are read."""
-        index = next((i for i in range(len(self)) if i not in self.damage), None)
-        if index is None:
-            return 1
-        sizes = [self._part(index, part).shape[:2] for part in ("clean", "degraded")]
-        return scale_of(*sizes, self.name(index))
 
 
 def _members_of(files: Sequence[str]) -> tuple[list[str], list[Members]]:
@@ -134,22 +135,33 @@ def _walked(file: str) -> Members:
         with storage.opened(file) as stream:
             return walk(stream, file)
     except OSError as error:
-        raise ConfigError(f"{file}: cannot be read ({error.strerror or error})") from None
+        return unreadable(f"cannot be read ({storage.reason(error)})")
 
 
 def _truncated(
-    files: Sequence[str], members: Sequence[Members], lengths: Sequence[int | None]
+    files: Sequence[str], members: Sequence[Members], lengths: Sequence[int | None], paired: bool
 ) -> tuple[dict[int, str], tuple[str, ...]]:
-    """Return which samples lie beyond the end of their shard, and a line for each shard that is cut short."""
+    """Return which samples lie beyond the end of their shard, and a line for each shard that is cut short.
+
+    Of pairs, the last one of a walk that ended early may lack its degraded part.
+    """
     damage: dict[int, str] = {}
     lines, first = [], 0
     for file, part, length in zip(files, members, lengths, strict=True):
-        lost = np.flatnonzero(part.ends > (length or 0))
-        damage |= {first + int(i): f"{file}/{part.keys[i].decode()}: its shard is truncated" for i in lost}
-        if length is None:
+        lost = part.ends > (length or 0)
+        lost[-1:] |= part.incomplete or (
+            paired and bool(part.problem) and part.rows["degraded_bytes"][-1:] == 0
+        )
+        numbers = np.flatnonzero(lost)
+        damage |= {first + int(i): f"{file}/{part.keys[i].decode()}: its shard is truncated" for i in numbers}
+        readable, all_ = len(part.rows) - len(numbers), len(part.rows)
+        if length is None and all_:
             lines.append(f"{file}: missing, though the index names it")
-        elif length < part.bytes or len(lost) or part.problem:
-            readable, all_ = len(part.rows) - len(lost), len(part.rows)
+        elif part.problem and not all_:
+            lines.append(f"{file}: {part.problem}")
+        elif length == 0:
+            lines.append(f"{file}: empty")
+        elif (length or 0) < part.bytes or len(numbers) or part.problem:
             lines.append(f"{file}: truncated: {readable} of {all_} samples readable")
-        first += len(part.rows)
+        first += all_
     return damage, tuple(lines)

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate
 from types import MappingProxyType
 
@@ -17,10 +17,11 @@ class Source(ABC):
     """Clean images by number, in an order that never changes, and their degraded partners where there are any.
 
     ``scale`` is the size of clean over partner. ``clip`` consecutive images are the frames of one clip. ``blocks``
-    holds the lengths of runs of images that are read together, ``joined`` how many of them an epoch mixes; None where
-    any image is as near as any other. ``damage`` says by number what is known not to be readable before anything is
-    read, ``remarks`` says it in lines. ``sizes`` holds (height, width) of every image, 0 where only reading tells.
-    ``packed`` means that images are read without decoding, ``fits`` that all of them stay in memory once read.
+    holds the lengths of runs of images (of clips, where there are any) that are read together, ``joined`` how many of
+    them an epoch mixes; None where any image is as near as any other. ``damage`` says by number what is known not to be
+    readable before anything is read, ``remarks`` says it in lines. ``sizes`` holds (height, width) of every image, 0
+    where only reading tells. ``packed`` means that images are read without decoding, ``fits`` that all of them stay in
+    memory once read.
     """
 
     joined: int = 8
@@ -57,6 +58,11 @@ class Source(ABC):
     @abstractmethod
     def share_memory(self, processes: int) -> None:
         """Keep only this process's share of what may be kept in memory."""
+
+    def contents(self) -> Iterator[bytes]:
+        """Yield what tells these images in this order from others: their names, but for where all of them lie."""
+        for index in range(len(self)):
+            yield self.name(index).encode()
 
 
 class Joined(Source):
@@ -109,16 +115,23 @@ class Joined(Source):
         for part in self.parts:
             part.share_memory(processes)
 
+    def contents(self) -> Iterator[bytes]:
+        """Yield what tells the images of each part from others."""
+        for part in self.parts:
+            yield str(len(part)).encode()
+            yield from part.contents()
+
     def _part(self, index: int) -> tuple[Source, int]:
         place = bisect_right(self.ends, index)
         return self.parts[place], index - (self.ends[place - 1] if place else 0)
 
 
 def _blocks(parts: Sequence[Source]) -> np.ndarray | None:
-    """Return the blocks of several sources; an image that lies in none is a block of its own."""
+    """Return the blocks of several sources; an image or a clip that lies in none is a block of its own."""
     if all(part.blocks is None for part in parts):
         return None
-    return np.concatenate([np.ones(len(p), np.int64) if p.blocks is None else p.blocks for p in parts])
+    alone = [np.ones(len(part) // part.clip, np.int64) for part in parts]
+    return np.concatenate([a if p.blocks is None else p.blocks for a, p in zip(alone, parts, strict=True)])
 
 
 def _sizes(part: Source) -> np.ndarray:

@@ -87,6 +87,13 @@ def opened(file: str) -> IO[bytes]:
         return system.open(path, "rb")
 
 
+def reason(error: OSError) -> str:
+    """Return why a file cannot be read, in a few words."""
+    if isinstance(error, FileNotFoundError):
+        return "no such file"  # stores give the path alone
+    return error.strerror or " ".join(str(error).split())
+
+
 def whole(file: str) -> bytes:
     """Return all bytes of a file."""
     with opened(file) as stream:
@@ -96,12 +103,12 @@ def whole(file: str) -> bytes:
 class Reader:
     """Reads parts of files, from several threads; remote files by the block that a part lies in.
 
-    ``budget`` is how many bytes of remote blocks are kept.
+    ``budget`` is how many bytes of remote blocks are kept, ``least`` how many blocks at any rate.
     """
 
-    def __init__(self, budget: int) -> None:
+    def __init__(self, budget: int, least: int = 1) -> None:
         self.files: Latest[_Handle] = Latest(OPEN, each)
-        self.blocks: Latest[bytes] = Latest(budget, len)
+        self.blocks: Latest[bytes] = Latest(budget, len, least)
 
     def read(self, file: str, start: int, length: int, block: tuple[int, int]) -> bytes:
         """Return ``length`` bytes from ``start`` on, fewer at the end; ``block`` is (start, end) of those around."""

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from restoration.data import Feeding, Pairs, build_source, feed, prefetch
+from restoration.data.feeding import undisturbed
 from restoration.degradations.chain import Chain
 from restoration.degradations.noise import Noise
 from restoration.degradations.resize import Bicubic
@@ -79,6 +80,33 @@ def test_processes_tell_what_went_wrong(shards, data):
         RestorationError, match=r'data.worker = "process": a process that makes batches ended by itself'
     ):
         list(prefetch(os._exit, range(1, 3), 1, 1, "process"))
+
+
+def test_what_starts_undisturbed_sees_no_interrupt_and_its_parent_sees_it_after():
+    asked = "import signal; print(signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, []))"
+    handler = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt), undisturbed():
+        os.kill(os.getpid(), signal.SIGINT)
+        child = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True)
+    assert child.stdout == "True\n" and signal.getsignal(signal.SIGINT) is handler
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    with undisturbed():
+        pass
+
+
+def test_every_rank_tells_what_it_skips_and_only_the_first_how_long_it_waits(photos, data):
+    folder = photos()
+    (folder / "0002.png").write_bytes((folder / "0002.png").read_bytes()[:400])
+    told = {}
+    for rank in (0, 1):
+        pairs = Pairs(build_source(data(folder, damaged="skip")), CHAIN, 16, 2, 0, damaged="skip")
+        lines = told.setdefault(rank, [])
+        for _ in feed(pairs, range(40), Feeding(), rank=rank, world=2, note=lines.append):
+            pass
+    for lines in told.values():
+        assert sum("0002.png: not a readable image" in line for line in lines) == 1
+    waits = [sum("of the time is waiting" in line for line in lines) for lines in told.values()]
+    assert waits == [1, 0]
 
 
 SCRIPT = """

@@ -127,7 +127,7 @@ def test_a_clip_with_a_damaged_frame_is_skipped_as_a_whole(photos, data):
         build_source(data(folder, frames=3))
     source = build_source(data(folder, frames=3, damaged="skip"))
     pairs = Pairs(source, Bicubic(2), 16, 9, 0, damaged="skip")
-    names = [name[-8:-4] for name in pairs.names(pairs.keys(0))]
+    names = [name[-8:-4] for name in Pairs(source, Bicubic(2), 16, 9, 0).names(pairs.keys(0))]
     place = names.index("0004") // 3 * 3
     after = pairs.of_keys([(0, place + 3 + t) for t in range(3)]) if place < 6 else None
     assert pairs.batch(0).clean.shape == (9, 3, 16, 16) and sorted(pairs.skipped) == [3, 4, 5]
@@ -139,6 +139,20 @@ def test_a_clip_with_a_damaged_frame_is_skipped_as_a_whole(photos, data):
         Pairs(
             build_source(data(folder, frames=3, damaged="skip")), Bicubic(2), 16, 9, 0, damaged="skip"
         ).batch(0)
+
+
+def test_names_are_those_of_the_images_that_are_drawn(photos, data):
+    folder = photos()
+    (folder / "0001.png").write_bytes(b"")  # known by its header
+    (folder / "0004.png").write_bytes((folder / "0004.png").read_bytes()[:200])  # only when it is decoded
+    pairs = Pairs(build_source(data(folder, damaged="skip")), Bicubic(2), 40, 6, 0, damaged="skip")
+    names = [name[-8:] for name in pairs.names(pairs.keys(0))]  # before anything was drawn
+    assert not {*names} & {"0001.png", "0004.png"} and len(names) == 6
+    batch = Pairs(pairs.source, Bicubic(2), 40, 6, 0, augment=False, damaged="skip").batch(0)
+    for name, clean in zip(names, batch.clean, strict=True):
+        whole = picture(int(name[:4])).transpose(2, 0, 1) / np.float32(255)
+        windows = np.lib.stride_tricks.sliding_window_view(whole, (3, 40, 40))[0, 0]
+        assert (np.abs(windows - clean.numpy()).max((1, 2, 3)) < 1e-6).any()
 
 
 def test_pairs_travel_without_what_they_keep(photos, data):

@@ -1,5 +1,6 @@
 """Parquet files and Hugging Face's datasets: columns, row groups, partners, refusals."""
 
+import os
 import pickle
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 import torch
 
 from restoration.data import Pairs, build_source
+from restoration.degradations.resize import Bicubic
 from restoration.errors import ConfigError, ImageError
 
 from .made import file_of, picture, ppm
@@ -137,3 +139,106 @@ def test_what_is_not_installed_is_said_with_the_extra(parquet, data, monkeypatch
                 ConfigError, match=r'needs .*: pip install "restoration-suite\[(stream|video)\]"'
             ):
                 build_source(data(images))
+
+
+def test_more_files_than_may_be_open_are_one_source(parquet, tmp_path, data, monkeypatch):
+    for i in range(40):
+        parquet(f"{i:02d}.parquet", image=[ppm(PICTURES[i % 10])])
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    monkeypatch.setattr("restoration.data.storage.OPEN", 4)
+    here = max(int(name) for name in os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 64
+    resource.setrlimit(resource.RLIMIT_NOFILE, (here + 12, before[1]))
+    try:
+        source = build_source(data(tmp_path))
+        assert len(source) == 40 and all(
+            np.array_equal(source.samples(i), PICTURES[i % 10]) for i in range(40)
+        )
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+def test_a_truncated_file_among_others_stops_or_is_skipped(parquet, tmp_path, data):
+    for name, pictures in (("a", PICTURES[:4]), ("b", PICTURES[4:8]), ("c", PICTURES[8:])):
+        parquet(f"{name}.parquet", image=cells(pictures))
+    os.truncate(tmp_path / "a.parquet", 900)
+    with pytest.raises(ConfigError, match=r"^data.images: .*a.parquet: not a readable parquet file \("):
+        build_source(data(tmp_path))
+    source = build_source(data(tmp_path, damaged="skip"))
+    assert len(source) == 6 and len(source.remarks) == 1 and np.array_equal(source.samples(4), PICTURES[8])
+    named = f"{tmp_path}/{{a,b,none}}.parquet"
+    assert len(build_source(data(named, damaged="skip")).remarks) == 2
+
+
+def test_a_damaged_row_group_is_named_and_skipped(parquet, data):
+    file = parquet("x.parquet", image=[ppm(p) for p in PICTURES])
+    from pyarrow import parquet as pq
+
+    about = pq.ParquetFile(file).metadata.row_group(1).column(0)
+    with open(file, "r+b") as stream:
+        stream.seek(min(filter(None, (about.dictionary_page_offset, about.data_page_offset))))
+        stream.write(b"\xff" * about.total_compressed_size)
+    source = build_source(data(file))
+    with pytest.raises(ImageError, match=r"x.parquet/1: damaged row group \(.*\)$"):
+        source.samples(3)
+    pairs = Pairs(build_source(data(file, damaged="skip")), Bicubic(2), 16, 10, 0, damaged="skip")
+    assert pairs.batch(0).clean.shape == (10, 3, 16, 16) and sorted(pairs.skipped) == [3, 4, 5]
+
+
+def test_the_scale_is_that_of_the_first_pair_that_can_be_read(parquet, data):
+    small = cells([p[::2, ::2] for p in PICTURES])
+    small[0] = {"bytes": b"P6", "path": None}
+    file = parquet("x.parquet", clean=cells(PICTURES), degraded=small)
+    with pytest.raises(ConfigError, match=r"^data.images: .*x.parquet/0/0.degraded: not a readable image"):
+        build_source(data(file))
+    source = build_source(data(file, damaged="skip"))
+    assert source.scale == 2 and [*source.damage] == [0]
+
+
+def test_row_groups_are_read_once_an_epoch_whatever_the_cache(parquet, data):
+    source = build_source(data(parquet("x.parquet", 1, image=[ppm(p) for p in PICTURES]), cache=0.0))
+    source.share_memory(8)
+    read, plain = [], source._read
+    source._read = lambda block: read.append(block) or plain(block)
+    pairs = Pairs(source, Bicubic(2), 16, 1, 0)
+    for step in range(20):
+        pairs.batch(step)
+    assert source.joined == 8 and sorted(read) == [*range(10)]  # two groups, of eight and of two
+
+
+def test_files_of_other_columns_and_too_many_columns_are_refused(parquet, data, tmp_path):
+    parquet("a.parquet", image=[ppm(PICTURES[0])])
+    parquet("b.parquet", picture=[ppm(PICTURES[0])])
+    with pytest.raises(
+        ConfigError, match=r"b.parquet: no column 'image', as the files before it have; it has"
+    ):
+        build_source(data(tmp_path))
+    for columns in (("a", "b", "c"), ("image", "image")):
+        with pytest.raises(
+            ConfigError, match=r"^data.columns = .*: expected the clean images' column, or that"
+        ):
+            build_source(data(tmp_path / "a.parquet", columns=columns))
+
+
+def test_an_unknown_split_and_no_name_are_refused(data, tmp_path):
+    datasets = pytest.importorskip("datasets", reason="needs the extra 'stream'")
+    datasets.Dataset.from_dict({"image": cells(PICTURES)}).save_to_disk(tmp_path / "one")
+    with pytest.raises(ConfigError, match=r"^hf:.*/one:held: no split 'held'; it has no splits$"):
+        build_source(data(f"hf:{tmp_path}/one:held"))
+    for name in ("hf:", "hf::", "hf::train"):
+        with pytest.raises(ConfigError, match=rf"^{name} names no data set; expected hf:NAME"):
+            build_source(data(name))
+
+
+def test_a_hub_that_does_not_answer_is_known_at_once(data, monkeypatch):
+    pytest.importorskip("datasets", reason="needs the extra 'stream'")
+    from huggingface_hub import constants
+
+    from restoration.data import hub
+
+    monkeypatch.setattr(hub, "_reached", lambda url: False)
+    monkeypatch.setattr("urllib.request.getproxies", dict)
+    before = constants.HF_HUB_OFFLINE
+    with pytest.raises(ConfigError, match=r"^hf:nobody/nothing-of-the-kind: cannot be loaded \("):
+        build_source(data("hf:nobody/nothing-of-the-kind"))
+    assert before == constants.HF_HUB_OFFLINE

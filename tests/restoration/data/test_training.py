@@ -1,5 +1,7 @@
 """Whole runs on every kind of source: they resume exactly, skip what is damaged, and say how long they wait."""
 
+import shutil
+
 import numpy as np
 import pytest
 import torch
@@ -89,6 +91,50 @@ def test_a_run_on_shards_resumes_at_the_exact_sample(tiny, shards):
     )  # neither changes a byte
     assert same(weights(resumed), straight)
     assert resumed.data.scale == 2 and resumed.record.step == 8
+
+
+def test_a_run_goes_on_with_the_images_that_it_began_with(tiny, photos, tmp_path):
+    folder = photos()
+    broken = tiny(folder)
+    broken.progress = interrupt
+    with pytest.raises(Interrupted):
+        train(broken)
+    moved = folder.rename(tmp_path / "kept")
+    shutil.copytree(moved, folder)
+    (folder / "0000.png").unlink()
+    with pytest.raises(
+        ConfigError, match=r"^data: 5 images, the run began with 6; expected the same ones, or"
+    ):
+        train(tiny(folder))
+    with pytest.raises(ConfigError, match=r"^data: 5 images, the run began with 6"):
+        dry_run(broken.experiment, broken.folder, CPU)
+    shutil.copy(moved / "0000.png", folder / "9999.png")
+    with pytest.raises(
+        ConfigError, match=r"^data: the run began with 6 images of other names or in another order"
+    ):
+        train(tiny(folder))
+    (folder / "9999.png").unlink()
+    (folder / "0000.png").write_bytes(b"")  # damage changes no order
+    train(tiny(folder, "run", 'data.damaged="skip"'))
+
+
+def test_a_run_that_kept_no_record_of_its_images_goes_on(tiny, photos, monkeypatch):
+    broken = tiny(photos())
+    broken.progress = interrupt
+    monkeypatch.setattr("restoration.train.identity", lambda source: {})
+    with pytest.raises(Interrupted):
+        train(broken)
+    monkeypatch.undo()
+    again = tiny(broken.data.source.paths[0].parent)
+    train(again)
+    assert again.record.data["images"] == 6
+
+
+def test_later_ranks_tell_what_they_skip_unless_quiet(capsys, monkeypatch):
+    monkeypatch.setenv("RANK", "3")
+    for quiet in (True, False):
+        runs._later_rank_note(quiet)("data: skipped x.png")
+    assert capsys.readouterr().err == "rank 3: data: skipped x.png\n"
 
 
 def test_a_folder_a_list_and_another_place_to_degrade_train_alike(tiny, photos):

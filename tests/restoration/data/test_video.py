@@ -99,3 +99,49 @@ def test_a_damaged_video_is_named_when_it_is_decoded(tmp_path, data):
     (tmp_path / "a.ts").write_bytes((tmp_path / "a.ts").read_bytes()[:3000])
     with pytest.raises(ImageError, match=r"a.ts: frames 23 to 23 cannot be decoded"):
         source.samples(23)
+
+
+@pytest.mark.parametrize("options", [{"g": "250", "bf": "2"}, {"g": "5", "bf": "2"}], ids=["one key", "keys"])
+@pytest.mark.parametrize("frames", [1, 4])
+def test_an_epoch_decodes_each_block_once_whatever_the_cache(tmp_path, data, monkeypatch, frames, options):
+    from restoration.data import video
+
+    monkeypatch.setattr(video, "BLOCK_BYTES", 9 * 3 * HEIGHT * WIDTH)
+    write(tmp_path / "a.mp4", "libx264", {**options, "crf": "1"})
+    source = build_source(data(tmp_path / "a.mp4", frames=frames, cache=0.0))
+    assert (
+        source.blocks.sum() * frames == FRAMES
+        and len(source.blocks) > 2
+        and max(source.blocks) <= 9 // frames
+    )
+    source.share_memory(4)
+    made, plain = [], source._decoded
+    source._decoded = lambda *run: made.append(run) or plain(*run)
+    order = Pairs(source, Bicubic(2), 16, 1, 0)._order
+    seen = [order.index((0, s)) for s in range(FRAMES)]
+    assert sorted(seen) == [*range(FRAMES)] and seen != sorted(seen)
+    assert [number(source.samples(index)) for index in seen] == seen
+    assert len(made) == len(source.blocks)
+
+
+def test_blocks_begin_where_decoding_can():
+    from restoration.data.video import Frames, _runs
+
+    def about(count: int, keys: tuple[int, ...]) -> Frames:
+        return Frames(count, 1024, 1365, tuple(range(count)), keys)  # 32 frames in 128 MiB
+
+    assert _runs(about(100, (0,)), 1) == [(0, 32), (32, 32), (64, 32), (96, 4)]
+    assert _runs(about(100, (0, 25, 30, 70)), 1) == [(0, 30), (30, 32), (62, 8), (70, 30)]
+    assert _runs(about(40, tuple(range(40))), 1) == [(0, 32), (32, 8)]
+    assert _runs(about(23, (0, 12)), 5) == [(0, 4)] and _runs(about(23, (0, 12)), 23) == [(0, 1)]
+    assert _runs(Frames(70, 1024, 1365, None, ()), 64) == [(0, 1)]
+
+
+def test_what_is_whole_of_a_damaged_block_is_read(tmp_path, data):
+    write(tmp_path / "a.ts", "libx264", {"g": "6", "crf": "1"})
+    source = build_source(data(tmp_path / "a.ts"))
+    whole = (tmp_path / "a.ts").read_bytes()
+    (tmp_path / "a.ts").write_bytes(whole[: len(whole) // 2])
+    assert len(source.blocks) == 1 and number(source.samples(2)) == 2
+    with pytest.raises(ImageError, match=r"a.ts: frames 22 to 22 cannot be decoded"):
+        source.samples(22)
