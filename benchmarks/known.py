@@ -65,6 +65,18 @@ def reserved_pixels() -> dict[str, str]:
     return {record.pixels_sha256: record.file for record in records if record.pixels_sha256}
 
 
+def published_files() -> frozenset[str]:
+    """Return where the images of all test sets lie below a data root, such as ``set5/HR/baby.png``."""
+    return frozenset(file for name in datasets() if name != SHIPPED for file in manifest(name))
+
+
+def other_folders(root: Path) -> list[str]:
+    """Return the folders of a data root that no manifest names, such as training images, masks or clips."""
+    named = {Path(file).parts[0] for file in published_files()}
+    inside = root.iterdir() if root.is_dir() else ()
+    return sorted(p.name for p in inside if p.is_dir() and p.name not in named and not p.name.startswith("."))
+
+
 def _stems(name: str) -> frozenset[str]:
     paths = [Path(file) for file in manifest(name)]
     return frozenset(path.stem for path in paths if not path.parent.name.startswith("LR"))

@@ -2,6 +2,8 @@
 
 import sys
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,7 +14,7 @@ from restoration.cli_options import DataRoot, Json, Quiet
 if TYPE_CHECKING:
     from restoration.curation.checking import Findings
     from restoration.curation.cutting import Item
-    from restoration.curation.identify import Pair, Verdict
+    from restoration.curation.identify import Verdict
     from restoration.curation.packing import Packed
 
 SHOWN = 24  # lines of one kind; --json names all
@@ -45,7 +47,7 @@ def pack(
 
     if tile != "off" and not tile.isdecimal():
         raise RequestError(f"--tile {tile}: expected off or a number of pixels")
-    items = _items(_place(source), None if degraded is None else _place(degraded))
+    items = _items(_place(source), degraded)
     cut = Cut(None if tile == "off" else int(tile), stride, codec, least_detail)
     with Tally("packing", len(items), quiet or json) as tally:
         packed = run(
@@ -68,16 +70,19 @@ def check(
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
-    """Find broken files, odd ones, duplicates and test images; exit code 1 where a file is broken or a test image."""
+    """Find broken files, odd ones, duplicates and test images; exit code 1 where a file is broken or a test image's.
+
+    Test images are known by their pixels, their picture or their names.
+    """
     from restoration.benchmarks.datasets import pixels_sha256
-    from restoration.benchmarks.known import reserved_names, reserved_pixels
+    from restoration.benchmarks.known import published_files, reserved_names, reserved_pixels
     from restoration.curation.checking import Known, images_of
     from restoration.curation.checking import check as run
     from restoration.curation.tally import Tally
 
     place, others = _place(folder), [_place(other) for other in against or []]
     total = sum(len(images_of(each)) for each in [place, *others])
-    known = Known(reserved_pixels(), reserved_names())
+    known = Known(reserved_pixels(), reserved_names(), published_files())
     with Tally("checking", total, quiet or json) as tally:
         findings = run(
             place,
@@ -110,78 +115,70 @@ def identify(
     if json:
         _print_json(_verdict(verdict))
     else:
-        typer.echo(verdict.text)
+        typer.echo(_said(verdict))
     raise typer.Exit(1 if verdict.problems else 0)
 
 
 @data.command()
 def status(root: DataRoot = None, json: Json = False) -> None:
-    """Say which data sets of the benchmarks are here, with licence and source."""
-    from restoration.benchmarks.known import holdings
+    """Say which data sets of the benchmarks are here, with licence and source, and which other folders."""
+    from restoration.benchmarks.known import holdings, other_folders
     from restoration.data import data_root
+    from restoration.errors import RequestError
 
     place = root.expanduser() if root else data_root()
-    found = holdings(place)
+    if root and not place.is_dir():
+        raise RequestError(f"--data {root}: no such folder")
+    found, others = holdings(place), other_folders(place)
     counts = {state: sum(h.state == state for h in found) for state in ("complete", "partly", "missing")}
     if json:
         sets = [vars(holding) | {"state": holding.state} for holding in found]
-        _print_json({"root": str(place), **counts, "sets": sets})
+        _print_json({"root": str(place), **counts, "sets": sets, "others": others})
         return
     for h in found:
         amount = f"{h.here}/{h.total}" + (" (other names)" if h.renamed else "")
         typer.echo(f"{h.name:<10} {h.state:<9} {amount:<8} {h.licence}; {h.source}")
+    if others:
+        typer.echo(f"other folders here, without a manifest: {', '.join(others)}")
     typer.echo(", ".join(f"{count} {state}" for state, count in counts.items()) + f" in {place}")
 
 
 def _place(name: str) -> Path:
     """Return a path; a relative one that is not here may lie in the data root."""
-    from restoration.data import data_root
+    from restoration.data.files import located
+    from restoration.errors import ConfigError
 
-    path = Path(name).expanduser()
-    return path if path.exists() or not (data_root() / path).exists() else data_root() / path
+    try:
+        return located(name)
+    except ConfigError:
+        return Path(name).expanduser()  # what it is needed for refuses it in its own words
 
 
-def _items(clean: Path, degraded: Path | None) -> "list[Item]":
+def _items(clean: Path, degraded: str | None) -> "list[Item]":
     """Return the images of a folder, or refuse those that have no degraded partner."""
-    from restoration.benchmarks.datasets import partners_of
     from restoration.curation.checking import images_of
     from restoration.curation.cutting import Item
-    from restoration.errors import RequestError
+    from restoration.curation.pairing import partners
 
     paths = images_of(clean)
-    partners = partners_of(paths, images_of(degraded)) if degraded else {}
-    lonely = [path.relative_to(clean).as_posix() for path in paths if degraded and path not in partners]
-    if lonely:
-        raise RequestError(f"--degraded {degraded}: no partner of the same name for {_some(lonely)}")
-    return [Item(path.relative_to(clean).as_posix(), path, partners.get(path)) for path in paths]
+    names = [path.relative_to(clean).as_posix() for path in paths]
+    if degraded is None:
+        return [Item(name, path) for name, path in zip(names, paths, strict=True)]
+    pairs = partners(paths, images_of(_place(degraded)), degraded)
+    return [Item(*entry) for entry in zip(names, paths, pairs, strict=True)]
 
 
 def _identified(degraded: Path, clean: Path, workers: int | None, quiet: bool) -> "Verdict":
+    from restoration.curation.checking import images_of
     from restoration.curation.identify import MOST_PAIRS
     from restoration.curation.identify import identify as run
+    from restoration.curation.pairing import pairs_of
     from restoration.curation.tally import Tally
 
-    pairs = _pairs(degraded, clean)
+    pairs, by_order = pairs_of(images_of(degraded), images_of(clean), degraded)
     with Tally("comparing", min(len(pairs), MOST_PAIRS), quiet) as tally:
-        return run(pairs, workers=workers, on_pair=tally)
-
-
-def _pairs(degraded: Path, clean: Path) -> "list[Pair]":
-    """Return (degraded, clean) files by name; by order, where no two names match and there are as many of both."""
-    from restoration.benchmarks.datasets import partners_of
-    from restoration.curation.checking import images_of
-    from restoration.errors import RequestError
-
-    ours, theirs = images_of(degraded), images_of(clean)
-    partners = partners_of(ours, theirs)
-    if not partners and len(ours) == len(theirs):
-        return list(zip(ours, theirs, strict=True))
-    if not partners:
-        raise RequestError(
-            f"{degraded}: no file has a partner of the same name in {clean}; "
-            f"expected such as {ours[0].name} for {theirs[0].name}"
-        )
-    return [(path, partners[path]) for path in ours if path in partners]
+        verdict = run(pairs, workers=workers, on_pair=tally)
+    return replace(verdict, by_order=by_order)
 
 
 def _report_pack(packed: "Packed", quiet: bool, json: bool) -> None:
@@ -214,21 +211,21 @@ def _report_findings(findings: "Findings", verdict: "Verdict | None", quiet: boo
     for copy in findings.leaks:
         like = f" (likeness {copy.likeness:.2f})" if copy.likeness < 1 else ""
         print(f"restoration: {copy.path}: is test image {copy.other}: {copy.how}{like}", file=sys.stderr)
-    if verdict:
-        for line in verdict.problems:
-            print(f"restoration: {line}", file=sys.stderr)
+    for dataset, paths in findings.named.items():
+        named = f"named as those of test set {dataset}: {_some([Path(path).name for path in paths])}"
+        print(f"restoration: {_count(len(paths), 'file')} {named}", file=sys.stderr)
+    for line in verdict.problems if verdict else ():
+        print(f"restoration: {line}", file=sys.stderr)
     if quiet:
         return
     if verdict:
-        typer.echo(f"made with {verdict.text}")
+        typer.echo(f"made with {_said(verdict)}")
     _lines("odd", (f"{path}: {why}" for path, why in findings.odd.items()))
     copies = (f"{c.path}: {c.how} as {c.other} (likeness {c.likeness:.2f})" for c in findings.duplicates)
     _lines("twice", copies)
-    for dataset, paths in findings.named.items():
-        names = _some([Path(path).name for path in paths])
-        _lines("named", [f"{_count(len(paths), 'file')} named as those of test set {dataset}: {names}"])
     counts = {
-        "broken": findings.broken, "odd": findings.odd, "twice": findings.duplicates, "of a test set": findings.leaks,
+        "broken": findings.broken, "odd": findings.odd, "twice": findings.duplicates,
+        "of a test set": findings.leaks, "named as of a test set": {*chain(*findings.named.values())},
     }  # fmt: skip
     found = ", ".join(f"{len(items)} {what}" for what, items in counts.items() if items) or "nothing wrong"
     typer.echo(f"{_count(findings.files, 'file')}: {found}")
@@ -240,6 +237,10 @@ def _lines(kind: str, lines: Iterable[str]) -> None:
         typer.echo(f"{kind:<6} {line}")
     if len(every) > SHOWN:
         typer.echo(f"{kind:<6} and {len(every) - SHOWN} more; --json names all")
+
+
+def _said(verdict: "Verdict") -> str:
+    return verdict.text + ("; pairs are by order: no names agree" if verdict.by_order else "")
 
 
 def _verdict(verdict: "Verdict") -> dict[str, object]:

@@ -25,6 +25,8 @@ def import_(
         raise RequestError(f"{out}: expected a name that ends in .toml")
     if out is not None and out.exists():
         raise RequestError(f"{out}: exists already; choose another --out")
+    if out is not None and not out.parent.is_dir():
+        raise RequestError(f"{out}: no such folder as {out.parent}; choose another --out")
     found = import_options(options)
     if out is not None:
         with atomic(out) as stream:

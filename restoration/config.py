@@ -38,9 +38,10 @@ EXPECTED = {
 
 
 def nearest(name: str, names: Iterable[str]) -> str:
-    """Return ``"; did you mean 'x'?"`` for the closest of ``names``, or nothing."""
-    close = difflib.get_close_matches(name, list(names), n=1, cutoff=0.5)
-    return f"; did you mean '{close[0]}'?" if close else ""
+    """Return ``"; did you mean 'x'?"`` for the closest of ``names`` whatever their case, or nothing."""
+    folded = {known.casefold(): known for known in names}
+    close = difflib.get_close_matches(name.casefold(), folded, n=1, cutoff=0.5)
+    return f"; did you mean '{folded[close[0]]}'?" if close else ""
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -305,6 +306,5 @@ def _assign(node: Any, path: list[str], value: object, where: str) -> None:
     if not rest:
         node[key] = value
         return
-    if isinstance(node, dict):
-        node.setdefault(key, {})
-    _assign(node[key], rest, value, where)
+    child = node.setdefault(key, {}) if isinstance(node, dict) else node[key]
+    _assign(child, rest, value, where)

@@ -98,8 +98,20 @@ def listing(family: str, others: Mapping[str, Callable[[], Lines]]) -> Lines:
         known = [*TABLES, *others]
         hint = nearest(family, known) or f"; expected one of {', '.join(known)}"
         raise RequestError(f"list: unknown family '{family}'{hint}")
-    table = TABLES[family][1]()
-    return {name: inspect.cleandoc(part.__doc__ or "").split("\n")[0] for name, part in table.items()}
+    noun, table = TABLES[family][0], TABLES[family][1]()
+    lines = {name: inspect.cleandoc(part.__doc__ or "").split("\n")[0] for name, part in table.items()}
+    return lines | (_bridge_line(noun) if noun in ("network", "term") else {})
+
+
+def _bridge_line(noun: str) -> Lines:
+    """Return the one line that stands for all that BasicSR's registry offers."""
+    from restoration import bridge
+    from restoration.bridge.registry import usable
+
+    folder = bridge.location()
+    names = [name.partition("/")[2] for name in usable(folder, noun)] if folder else []
+    which = f": {', '.join(names)}" if names else ""
+    return {f"{bridge.PACKAGE}/NAME": f"BasicSR's {noun} of that name (extra {bridge.PACKAGE}){which}."}
 
 
 def experiments() -> Lines:
@@ -123,6 +135,8 @@ def text_of(name: str) -> str:
 
 def part_texts(name: str) -> list[str]:
     """Return what there is to know of every part of that name: its docstring and its keys."""
+    if name.startswith("basicsr/"):
+        return [bridged_text(name)]
     found = {noun: load()[name] for noun, load in TABLES.values() if name in load()}
     if "term" in found:
         found.pop("loss", None)  # the same function
@@ -134,6 +148,22 @@ def architecture_text(name: str) -> str:
     from restoration.networks.spandrel import Spandrel
 
     return _described("architecture", name, Spandrel, {"name": "spandrel", "architecture": name})
+
+
+def bridged_text(name: str) -> str:
+    """Return the docstring and the keywords of an entry of BasicSR's registry, such as ``"basicsr/EDSR"``."""
+    from restoration.bridge.loss import BridgedLoss
+    from restoration.bridge.registry import Part, noun_of
+
+    try:
+        noun = noun_of(name)
+        part = Part(noun, name)
+        parameters = part.keywords({})
+    except ValueError as error:
+        raise RequestError(f"show: {error}") from None
+    keys = [f"  {key}{_default(parameter)}" for key, parameter in parameters.items()]
+    text = [f"{noun} {name}", "", inspect.cleandoc(part.cls(None).__doc__ or ""), "", *keys]
+    return "\n".join([*text, *(_facts(BridgedLoss) if noun == "term" else [])])
 
 
 def _described(noun: str, name: str, part: Any, spec: Spec) -> str:  # noqa: ANN401

@@ -120,12 +120,22 @@ def module_to_run(table: Mapping[str, Any]) -> str | None:
     """Return the first module of somebody's own that building a network from its table would run, unless trusted.
 
     Weights come from anywhere, and reading them runs nothing. A module that the program has imported, or that the
-    environment variable RESTORATION_MODULES names, is trusted.
+    environment variable RESTORATION_MODULES names, is trusted. What is no name is refused where the network is built.
     """
     own = table.get("module") if str(table.get("name", "")).startswith(f"{PACKAGE}/") else None
     trusted = {name.strip() for name in os.environ.get(TRUSTED, "").split(",")} | sys.modules.keys()
-    within = (module_to_run(value) for value in table.values() if isinstance(value, Mapping))
-    return str(own) if own is not None and own not in trusted else next(filter(None, within), None)
+    if isinstance(own, str) and own not in trusted:
+        return own
+    return next(filter(None, map(module_to_run, _tables(table.values()))), None)
+
+
+def _tables(values: Iterable[Any]) -> Iterator[Mapping[str, Any]]:
+    """Yield the tables among values and in lists of them."""
+    for value in values:
+        if isinstance(value, Mapping):
+            yield value
+        elif isinstance(value, list | tuple):
+            yield from _tables(value)
 
 
 @contextmanager

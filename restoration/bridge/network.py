@@ -8,29 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from restoration.bridge.names import CHANNELS, SCALES
 from restoration.networks.network import Network
 
-# what architectures call the size ratio and the number of input channels
-SCALES = (
-    "scale",
-    "upscale",
-    "upscale_factor",
-    "upscaling_factor",
-    "scale_factor",
-    "up_scale",
-    "sr_scale",
-    "sf",
-)
-CHANNELS = (
-    "num_in_ch",
-    "in_chans",
-    "in_nc",
-    "in_ch",
-    "in_channels",
-    "inp_channels",
-    "img_channel",
-    "n_colors",
-)
 MULTIPLES = (1, 2, 4, 6, 7, 8, 12, 14, 16, 20, 24, 28, 32, 48, 64, 96, 128)
 CELLS = 5  # an odd number of multiples a side: no smaller multiple divides it by chance
 LEAST = 40  # pixels a side: smaller images are too few for some borders and windows
@@ -125,11 +105,15 @@ def _ran(model: nn.Module, channels: int, side: int) -> int | None:
 
 def _unwrap(module: nn.Module, state: dict[str, Tensor], prefix: str, metadata: object) -> None:
     """Give the tensors the names that they have in the model alone."""
-    for key in [k for k in state if k.startswith(prefix + MODEL)]:
-        state[prefix + key.removeprefix(prefix + MODEL)] = state.pop(key)
+    _rename(state, prefix + MODEL, prefix)
 
 
 def _wrap(module: nn.Module, state: dict[str, Tensor], prefix: str, *others: object) -> None:
     """Give the tensors back the names that they have in here."""
-    for key in [k for k in state if k.startswith(prefix)]:
-        state[prefix + MODEL + key.removeprefix(prefix)] = state.pop(key)
+    _rename(state, prefix, prefix + MODEL)
+
+
+def _rename(state: dict[str, Tensor], old: str, new: str) -> None:
+    """Exchange the beginning of keys: all are taken out first, for a child may be called ``model`` as ours is."""
+    taken = {key: state.pop(key) for key in [key for key in state if key.startswith(old)]}
+    state.update({new + key.removeprefix(old): value for key, value in taken.items()})

@@ -125,14 +125,34 @@ def index(folder: Path, noun: str) -> dict[str, str]:
     return dict(sorted(found.items()))
 
 
+def usable(folder: Path, noun: str) -> list[str]:
+    """Return the names, such as ``"basicsr/EDSR"``, of the package's entries that a network or term here can be."""
+    return [f"{bridge.PACKAGE}/{entry}" for entry in index(folder, noun) if entry not in NOT_HERE]
+
+
+def noun_of(name: str) -> str:
+    """Return whether ``"basicsr/EDSR"`` is a network or a term; any other name is refused in one line."""
+    member = name.partition("/")[2]
+    if member in NOT_HERE:
+        raise ValueError(f"{name}: {NOT_HERE[member]}")
+    folder = bridge.require(name)
+    known = {entry: noun for noun in PLACES for entry in usable(folder, noun)}
+    if name not in known:
+        raise ValueError(f"unknown name '{name}'{nearest(name, known)}")
+    return known[name]
+
+
 def _of_package(noun: str, name: str) -> type[nn.Module]:
     if name in NOT_HERE:
         raise ValueError(f"basicsr/{name}: {NOT_HERE[name]}")
-    known = index(bridge.require(f"{noun} basicsr/{name}"), noun)
+    folder = bridge.require(f"{noun} basicsr/{name}")
+    known = index(folder, noun)
     if name not in known:
-        usable = [f"basicsr/{entry}" for entry in known if entry not in NOT_HERE]
-        hint = nearest(f"basicsr/{name}", usable) or f"; expected one of {', '.join(usable)}"
-        raise ValueError(f"unknown {noun} 'basicsr/{name}'{hint}, or give the module that registers it")
+        names = usable(folder, noun)
+        hint = nearest(f"basicsr/{name}", names) or f"; expected one of {', '.join(names)}."
+        raise ValueError(
+            f"unknown {noun} 'basicsr/{name}'{hint} A class of your own needs module, which registers it"
+        )
     with bridge.parts(known[name]):
         return getattr(_imported(known[name], f"basicsr/{name}"), name)
 

@@ -1,16 +1,27 @@
 """What is wrong with folders of images: broken files, odd ones, duplicates, and test images among training images."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from restoration.curation.fingerprint import VERSIONS, flat, groups, matches, spectrum, thumbnail
+from restoration.curation.fingerprint import (
+    KEPT,
+    VERSIONS,
+    Prints,
+    blocks,
+    colour,
+    flat,
+    of_some,
+    spectrum,
+    thumbnail,
+)
 from restoration.errors import ImageError, RequestError
 from restoration.image import find_images, read
+from restoration.image.picture import opaque
 from restoration.pool import in_order
 
 Digest = Callable[[np.ndarray], str]  # of samples (H, W, C): equal where the pixels are
@@ -28,8 +39,13 @@ class Seen:
     digest: str
     thumbnail: np.ndarray  # (32, 32) of uint8
     depth: int
-    grey: bool
+    colour: np.ndarray  # (2,): means of red - green and blue - green, NaN where it is grey
     notes: tuple[str, ...] = ()
+
+    @property
+    def grey(self) -> bool:
+        """Whether it holds no colour."""
+        return bool(np.isnan(self.colour).any())
 
 
 @dataclass(frozen=True)
@@ -55,16 +71,21 @@ class Findings:
 
     @property
     def exit_code(self) -> int:
-        """Return 1 if a file is broken or a test image is among those to train on, else 0."""
-        return 1 if self.broken or self.leaks else 0
+        """Return 1 if a file is broken, or is or is named as a test image, else 0."""
+        return 1 if self.broken or self.leaks or self.named else 0
 
 
 @dataclass(frozen=True)
 class Known:
-    """What is known of test sets without their images: hash of the pixels → file, and set → names of its files."""
+    """What is known of test sets without their images.
+
+    ``pixels`` is hash → file, ``names`` set → names of its files without suffix, ``files`` where they lie below a data
+    root: what lies there is the test set itself.
+    """
 
     pixels: Mapping[str, str] = field(default_factory=dict)
     names: Mapping[str, Iterable[str]] = field(default_factory=dict)
+    files: Collection[str] = ()
 
 
 def check(
@@ -80,7 +101,8 @@ def check(
     """Return what is wrong with ``folder``, and which of its images are in the folders ``against``.
 
     Every file is decoded completely. A picture is found again re-encoded, resized, turned or mirrored, but not from a
-    crop of a part of it.
+    crop of a part of it. What a decoder mends without a word is not seen as damage: bytes that changed within a JPEG's
+    scan decode to other pixels, and libjpeg's warnings do not reach Pillow.
     """
     findings, known = Findings(), known or Known()
     places = list(dict.fromkeys([folder, *against]))
@@ -93,13 +115,15 @@ def check(
     ours = seen[folder]
     findings.files = len(paths)
     findings.odd |= _odd(ours)
-    spectra = {place: _spectra(images) for place, images in seen.items()}
-    findings.duplicates = _duplicates(ours, spectra[folder])
+    prints = {place: _prints(images) for place, images in seen.items()}
+    findings.duplicates = _duplicates(ours, prints[folder])
     for place in places[1:]:
-        findings.leaks += _leaks(ours, spectra[folder], seen[place], spectra[place])
+        findings.leaks += _leaks(ours, prints[folder], seen[place], prints[place])
     leaked = {copy.path for copy in findings.leaks}
     findings.leaks += _known_leaks([image for image in ours if str(image.path) not in leaked], known.pixels)
-    findings.named = named_alike([image.path for image in ours], known.names)
+    at_home = tuple(f"/{file}" for file in known.files)
+    away = [i.path for i in ours if not i.path.absolute().as_posix().endswith(at_home)]
+    findings.named = named_alike(away, known.names)
     return findings
 
 
@@ -117,17 +141,16 @@ def look(path: Path, digest: Digest, least_side: int = LEAST_SIDE) -> Seen:
     """Decode one file and return what is kept of it."""
     picture = read(path)
     samples = picture.samples
-    height, width, channels = samples.shape
+    height, width = samples.shape[:2]
     notes = []
     if min(height, width) < least_side:
         notes.append(f"{width}x{height} pixels, a side below {least_side}")
-    if picture.alpha_samples is not None and (picture.alpha_samples < np.iinfo(samples.dtype).max).any():
+    if picture.alpha_samples is not None and not opaque(picture.alpha_samples):
         notes.append("partly transparent, which training does not see")
     small = thumbnail(samples)
     if flat(spectrum(small[None]))[0]:
         notes.append("nearly of one colour")
-    grey = channels == 1 or bool((samples[..., 1:] == samples[..., :1]).all())
-    return Seen(path, digest(samples), small, picture.depth, grey, tuple(notes))
+    return Seen(path, digest(samples), small, picture.depth, colour(samples), tuple(notes))
 
 
 def named_alike(paths: Sequence[Path], names: Mapping[str, Iterable[str]]) -> dict[str, list[str]]:
@@ -155,57 +178,69 @@ def _take(path: Path, result: Future[Seen], seen: list[Seen], findings: Findings
 
 def _odd(images: Sequence[Seen]) -> dict[str, str]:
     """Return path → what makes an image unlike others: by itself, or because most are in colour or have 8 bits."""
-    colour = sum(not image.grey for image in images) * 2 > len(images)
+    coloured = sum(not image.grey for image in images) * 2 > len(images)
     shallow = sum(image.depth == 8 for image in images) * 2 > len(images)
     found = {}
     for image in images:
         notes = list(image.notes)
-        notes += ["grey among colour"] if image.grey and colour else []
-        notes += ["16 bits among 8"] if image.depth == 16 and shallow else []
+        notes += ["grey among colour"] if image.grey and coloured else []
+        notes += [f"{image.depth} bits among 8"] if image.depth > 8 and shallow else []
         if notes:
             found[str(image.path)] = "; ".join(notes)
     return found
 
 
-def _spectra(images: Sequence[Seen]) -> np.ndarray:
-    small = [image.thumbnail for image in images]
-    return spectrum(np.stack(small)) if small else np.zeros((0, 1, 1), np.float32)
+def _prints(images: Sequence[Seen]) -> Prints:
+    if not images:
+        return Prints(np.zeros((0, KEPT, KEPT), np.float32))
+    spectra = spectrum(np.stack([image.thumbnail for image in images]))
+    return Prints(spectra, np.stack([image.colour for image in images]))
 
 
-def _duplicates(images: Sequence[Seen], spectra: np.ndarray) -> list[Copy]:
-    """Return every file that shows the same picture as an earlier one, with the first of them."""
+def _duplicates(images: Sequence[Seen], prints: Prints) -> list[Copy]:
+    """Return every file that shows the same picture as an earlier one that is no copy itself, with the first of those.
+
+    So what is left without the copies holds no picture twice, and each copy is like the file that it is told to be
+    like, though a film's first frame need not be like its last.
+    """
     copies: dict[int, Copy] = {}
     first_of: dict[str, int] = {}
     for place, image in enumerate(images):
         first = first_of.setdefault(image.digest, place)
         if first != place:
             copies[place] = _same(image, images[first])
-    found = matches(spectra)
-    best: dict[int, int] = {}
-    for i in np.argsort(found.likeness, kind="stable"):  # the likest last; an earlier file before a later one
-        best.setdefault(int(found.ours[i]), int(i))
-        best[int(found.theirs[i])] = int(i)
-    for group in groups(len(images), found.ours, found.theirs):
-        for place in (place for place in group[1:] if place not in copies):
-            i = best[place]
-            other = int(found.ours[i] if found.theirs[i] == place else found.theirs[i])
-            copies[place] = _alike(images[place], images[other], found.version[i], found.likeness[i])
+    for rows in blocks(prints):
+        rows = np.array([row for row in rows.tolist() if row not in copies], int)
+        found = of_some(prints, rows)
+        for i, (first, place) in enumerate(zip(found.ours.tolist(), found.theirs.tolist(), strict=True)):
+            if first not in copies and place not in copies:
+                copies[place] = _alike(images[place], images[first], found.version[i], found.likeness[i])
     return [copies[place] for place in sorted(copies)]
 
 
-def _leaks(
-    ours: Sequence[Seen], spectra: np.ndarray, theirs: Sequence[Seen], others: np.ndarray
-) -> list[Copy]:
-    """Return the pairs of the same picture; a file of ``theirs`` that is one of ours too is not its own copy."""
-    exact = {image.digest: image for image in reversed(theirs)}
-    same = [(image, exact[image.digest]) for image in ours if image.digest in exact]
-    copies = {(image.path, other.path): _same(image, other) for image, other in same}
-    found = matches(spectra, others)
-    for i, (first, second) in enumerate(zip(found.ours, found.theirs, strict=True)):
-        pair = ours[first].path, theirs[second].path
-        if pair not in copies:
-            copies[pair] = _alike(ours[first], theirs[second], found.version[i], found.likeness[i])
-    return [copies[pair] for pair in sorted(copies) if not pair[0].samefile(pair[1])]
+def _leaks(ours: Sequence[Seen], prints: Prints, theirs: Sequence[Seen], others: Prints) -> list[Copy]:
+    """Return each of ours that shows the picture of one of theirs, with the likest; a file is no copy of itself."""
+    exact: dict[str, list[Seen]] = {}
+    for other in theirs:
+        exact.setdefault(other.digest, []).append(other)
+    copies: dict[int, Copy] = {}
+    for place, image in enumerate(ours):
+        same = next((other for other in exact.get(image.digest, ()) if not _one_file(image, other)), None)
+        if same:
+            copies[place] = _same(image, same)
+    for rows in blocks(prints, others):
+        rows = np.array([row for row in rows.tolist() if row not in copies], int)
+        found = of_some(prints, rows, others)
+        for i in np.argsort(-found.likeness, kind="stable").tolist():
+            place, image = int(found.ours[i]), theirs[int(found.theirs[i])]
+            if place not in copies and not _one_file(ours[place], image):
+                copies[place] = _alike(ours[place], image, found.version[i], found.likeness[i])
+    return [copies[place] for place in sorted(copies)]
+
+
+def _one_file(image: Seen, other: Seen) -> bool:
+    """Whether both are the same file, where one folder lies within the other; a copy of it is none."""
+    return image.path == other.path or image.path.samefile(other.path)
 
 
 def _known_leaks(images: Sequence[Seen], known: Mapping[str, str]) -> list[Copy]:

@@ -2,7 +2,8 @@
 
 import io
 import re
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
@@ -13,6 +14,7 @@ from restoration import encoding
 from restoration.errors import ImageError, RequestError
 from restoration.image import PEAKS, read_samples
 
+USUAL = (1, 2, 3, 4, 8, 16)  # scales of published sets
 Codec = Literal["ppm", "png", "webp", "keep"]
 Size = tuple[int, int]  # height, width
 
@@ -85,6 +87,9 @@ def tiles(item: Item, number: int, cut: Cut) -> Tiles:
         files = {"clean": item.clean} | ({"degraded": item.degraded} if item.degraded else {})
         parts = {f"{part}{path.suffix.lower()}": path.read_bytes() for part, path in files.items()}
         return Tiles([Sample(key, parts, whole.shape[:2])])
+    for path, image in ((item.clean, clean), (item.degraded, degraded)):
+        if image is not None and image.dtype.kind == "f":
+            raise ImageError(f"{path}: floating point, but shards hold 8 or 16 bits; expected --codec keep")
     samples, dropped = [], 0
     for rows, columns in _windows(clean.shape[:2], cut):
         part = clean[rows, columns]
@@ -107,17 +112,34 @@ def detail(samples: np.ndarray) -> float:
 
 
 def whole_scale(clean: Size, degraded: Size) -> int | None:
-    """Return the scale of clean over degraded sizes, (height, width), or None where no whole number fits.
+    """Return the likeliest scale of clean over degraded sizes, (height, width), or None where no whole number fits.
 
-    A degraded side may be rounded down, as after cropping at the bottom and right, or up, as MATLAB rounds.
+    A degraded side may be rounded down, as after cropping at the bottom and right, or up, as MATLAB rounds. So several
+    numbers may fit small images, 8 and 9 for 95 and 11 pixels: those that are usual come first, then the nearest.
     """
+    return next(iter(_fitting(clean, degraded)), None)
+
+
+def usual_scale(sizes: Sequence[tuple[Size, Size]]) -> int | None:
+    """Return the scale that fits most of the (clean, degraded) sizes; of several, the likeliest of most."""
+    fitting = [_fitting(*pair) for pair in sizes]
+    every = Counter(scale for scales in fitting for scale in scales)
+    first = Counter(scales[0] for scales in fitting if scales)
+    return max(sorted(every), key=lambda scale: (every[scale], first[scale]), default=None)
+
+
+def fits(clean: Size, degraded: Size, scale: int) -> bool:
+    """Whether every degraded side is the clean one divided by the scale, rounded down or up."""
+    return all(small in (n // scale, -(-n // scale)) for n, small in zip(clean, degraded, strict=True))
+
+
+def _fitting(clean: Size, degraded: Size) -> list[int]:
+    """Return all scales that fit, the likeliest first."""
     guesses = {side // small for side, small in zip(clean, degraded, strict=True)}
     guesses |= {-(-side // small) for side, small in zip(clean, degraded, strict=True)}
     ratio = (clean[0] * clean[1] / (degraded[0] * degraded[1])) ** 0.5
-    for scale in sorted(guesses - {0}, key=lambda guess: abs(guess - ratio)):
-        if all(s in (n // scale, -(-n // scale)) for n, s in zip(clean, degraded, strict=True)):
-            return scale
-    return None
+    found = [guess for guess in guesses if guess and fits(clean, degraded, guess)]
+    return sorted(found, key=lambda guess: (guess not in USUAL, abs(guess - ratio)))
 
 
 def starts(length: int, tile: int, stride: int) -> list[int]:
@@ -139,7 +161,7 @@ def _windows(size: Size, cut: Cut) -> Iterator[tuple[slice, slice]]:
 def _aligned(item: Item, clean: np.ndarray, degraded: np.ndarray, cut: Cut) -> np.ndarray:
     """Return clean cropped at the bottom and right to ``scale`` times the degraded image's whole pixels."""
     scale, sizes = cut.scale or 1, [image.shape[1::-1] for image in (clean, degraded)]
-    if whole_scale(clean.shape[:2], degraded.shape[:2]) != scale:
+    if not fits(clean.shape[:2], degraded.shape[:2], scale):
         found = " against ".join(f"{width}x{height}" for width, height in sizes)
         raise ImageError(f"{item.clean}: {found} pixels of {item.degraded}; expected the scale {scale}")
     height, width = (

@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 
 from restoration.curation.comparing import Agreement, Probe, Way, compared
-from restoration.curation.cutting import whole_scale
+from restoration.curation.cutting import fits, usual_scale
 from restoration.curation.reductions import Reduction, gaussian, reductions
+from restoration.data.files import upright_size
 from restoration.errors import ImageError, RequestError
-from restoration.image import read_samples, stored_size
+from restoration.image import read_samples
 from restoration.pool import in_order
 
 PROBES = 4  # pairs on which all ways are tried
@@ -20,17 +21,22 @@ ALIKE = 8  # Gaussians that are the same away from the border
 CLOSE, LIKELY = 60.0, 40.0  # dB: where no other way needs to be looked for; where a way may be the right one
 GOLDEN = (5**0.5 - 1) / 2
 Pair = tuple[Path, Path]  # degraded, clean
+Size = tuple[int, int]  # height, width
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a set was made with, as far as can be said; ``ranking`` holds the nearest ways, best first."""
+    """What a set was made with, as far as can be said; ``ranking`` holds the nearest ways, best first.
+
+    ``by_order`` says that files were paired by their order, for want of names that agree.
+    """
 
     text: str
     scale: int
     pairs: int
     ranking: list[tuple[str, Agreement]] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    by_order: bool = False
 
 
 def identify(
@@ -98,33 +104,29 @@ def _text(ranking: list[tuple[str, Agreement]], tried: int, lossy: bool) -> str:
 
 def _common_scale(pairs: Sequence[Pair]) -> tuple[int, list[Pair], list[str]]:
     """Return the scale of most pairs by their headers, the pairs that have it, and a line for each other."""
-    problems, scales = [], {}
+    problems: list[str] = []
+    sizes: dict[Pair, tuple[Size, Size]] = {}
     for pair in pairs:
         try:
-            small, large = (stored_size(path) for path in pair)
+            sizes[pair] = upright_size(pair[1]), upright_size(pair[0])
         except ImageError as error:
             problems.append(str(error))
-            continue
-        scales[pair] = whole_scale(large, small)
-        if scales[pair] is None:
-            sizes = " against ".join(f"{width}x{height}" for height, width in (small, large))
-            problems.append(f"{pair[0]}: {sizes} pixels of {pair[1]}; expected a whole scale")
-    votes = [scale for scale in scales.values() if scale]
-    if not votes:
-        raise RequestError(problems[0] if problems else "no pairs to compare")
-    scale = max(sorted(set(votes)), key=votes.count)
+    scale = usual_scale(list(sizes.values()))
     if scale == 1:
         raise RequestError(f"{pairs[0][0].parent}: as large as the clean images; expected reduced ones")
-    others = [pair for pair, found in scales.items() if found not in (scale, None)]
-    problems += [
-        f"{pair[0]}: scale {scales[pair]} against {pair[1]}; expected {scale} as most have" for pair in others
-    ]
-    return scale, [pair for pair, found in scales.items() if found == scale], problems
+    usable = [pair for pair, size in sizes.items() if scale and fits(*size, scale)]
+    wanted = f"the scale {scale}, as most have" if scale else "a whole scale"
+    for pair in sorted(sizes.keys() - usable):
+        found = " against ".join(f"{width}x{height}" for height, width in reversed(sizes[pair]))
+        problems.append(f"{pair[0]}: {found} pixels of {pair[1]}; expected {wanted}")
+    if scale is None:
+        raise RequestError(problems[0] if problems else "no pairs to compare")
+    return scale, usable, problems
 
 
 def _is_uneven(pair: Pair, scale: int) -> bool:
     """Whether the clean image is no multiple of the degraded one, so that it matters how it was cropped."""
-    small, large = (stored_size(path) for path in pair)
+    small, large = (upright_size(path) for path in pair)
     return any(n != s * scale for n, s in zip(large, small, strict=True))
 
 
@@ -146,9 +148,11 @@ def _probe(pair: Pair, scale: int) -> Probe:
     degraded, clean = (read_samples(path) for path in pair)
     if degraded.shape[2] == 3 and clean.shape[2] == 1:
         clean = np.repeat(clean, 3, 2)
-    if degraded.shape[2] != clean.shape[2] or degraded.dtype != clean.dtype:
+    if degraded.shape[2] != clean.shape[2] or degraded.dtype != clean.dtype or clean.dtype.kind == "f":
         kinds = [f"{image.shape[2]} channels of {image.itemsize * 8} bits" for image in (degraded, clean)]
-        raise ImageError(f"{pair[0]}: {kinds[0]} against {kinds[1]} of {pair[1]}; expected the same")
+        raise ImageError(
+            f"{pair[0]}: {kinds[0]} against {kinds[1]} of {pair[1]}; expected the same, 8 or 16 bits"
+        )
     return Probe(pair[0].name, degraded, clean, scale)
 
 

@@ -8,16 +8,19 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
-from restoration.curation.cutting import Cut, Item, tiles, whole_scale
+from restoration.curation.claiming import LOCK, claimed
+from restoration.curation.cutting import Cut, Item, tiles, usual_scale
 from restoration.curation.sharding import PART, Limit, Shard
+from restoration.data.files import upright_size
+from restoration.data.shards import INDEX
+from restoration.data.tars import SCHEMA
 from restoration.errors import ImageError, RequestError
 from restoration.files import atomic
-from restoration.image import stored_size
 from restoration.pool import in_order
 
-SCHEMA = 1
-INDEX, JOURNAL = "index.json", "packing.jsonl"
+JOURNAL = "packing.jsonl"
 Note = Callable[[str], None]
 Done = Callable[[int], None]
 
@@ -56,22 +59,24 @@ def pack(
     """Write ``train-000000.tar``… and ``index.json`` into ``out``; an image that cannot be read stops nothing.
 
     Shards get their names when all are complete, the index last. Interrupted, the same call goes on after the last
-    full shard. A finished pack of the same images and settings is left as it is, one of others is refused.
+    full shard. A finished pack of the same images and settings is left as it is, one of others is refused, and so is a
+    folder in which another process packs. Where nothing could be packed nothing is left.
     """
     started, limit = time.monotonic(), limit or Limit()
     if any(item.degraded for item in items):
         cut = replace(cut, scale=_common_scale(items))
     plan = {"source": source, **asdict(cut), "limit": asdict(limit), **_identity(items)}
-    finished = _finished(out, plan)
-    if finished:
+    if finished := _finished(out, plan):
         return finished
-    journal = _Journal(out, plan, items, note)
-    packed = _packed(items, cut, limit, journal, workers, on_image)
-    packed.seconds = time.monotonic() - started
-    if packed.shards:
-        _publish(packed, plan)
-    with suppress(FileNotFoundError):
-        (out / JOURNAL).unlink()
+    with claimed(out):
+        if finished := _finished(out, plan):  # meanwhile, by another process
+            return finished
+        journal = _Journal(out, plan, items, note)
+        packed = _packed(items, cut, limit, journal, workers, on_image)
+        packed.seconds = time.monotonic() - started
+        if packed.shards:
+            _publish(packed, plan)
+        (out / JOURNAL).unlink(missing_ok=True)
     return packed
 
 
@@ -157,7 +162,7 @@ def _publish(packed: Packed, plan: dict[str, object]) -> None:
         os.replace(packed.out / (str(shard["file"]) + PART), packed.out / str(shard["file"]))
     index = {
         "schema": SCHEMA, **plan, "count": packed.tiles, "dropped": packed.dropped,
-        "failed": sorted(packed.failed), "shards": packed.shards,
+        "failed": dict(sorted(packed.failed.items())), "shards": packed.shards,
     }  # fmt: skip
     with atomic(packed.out / INDEX) as stream:
         stream.write(json.dumps(index, separators=(",", ":")).encode())
@@ -165,13 +170,14 @@ def _publish(packed: Packed, plan: dict[str, object]) -> None:
 
 def _finished(out: Path, plan: dict[str, object]) -> Packed | None:
     """Return the pack that ``out`` holds already; a folder that holds anything else is refused."""
-    if not out.is_dir() or not any(out.iterdir()) or (out / JOURNAL).exists():
+    held = [path.name for path in out.iterdir()] if out.is_dir() else []
+    if not {*held} - {LOCK} or JOURNAL in held:
         return None
-    if not (out / INDEX).is_file():
+    if INDEX not in held:
         raise RequestError(
             f"{out}: is not empty and holds no {INDEX}; expected a new folder, or a pack begun here"
         )
-    index = json.loads((out / INDEX).read_text())
+    index = _index(out)
     settings = json.loads(json.dumps(plan))
     other = [name for name, value in settings.items() if name != "source" and index.get(name) != value]
     if other:
@@ -181,25 +187,41 @@ def _finished(out: Path, plan: dict[str, object]) -> Packed | None:
         raise RequestError(
             f"{out}: holds a finished pack with {changes}; choose another folder, or delete it"
         )
-    images = len(settings["images"]) - len(index["failed"])
+    failed = index["failed"]
+    images = len(settings["images"]) - len(failed)
     return Packed(
-        out, images, index["count"], index["dropped"], index["shards"], {}, index["scale"], already=True
+        out, images, index["count"], index["dropped"], index["shards"], failed, index["scale"], already=True
     )
+
+
+def _index(out: Path) -> dict[str, Any]:
+    """Return the index of a finished pack, or refuse what is none of ours."""
+    try:
+        index = json.loads((out / INDEX).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        index = None
+    kinds = {"count": int, "dropped": int, "shards": list, "failed": dict | list}
+    known = isinstance(index, dict) and index.get("schema") == SCHEMA and "scale" in index
+    if not known or not all(isinstance(index.get(key), kind) for key, kind in kinds.items()):
+        raise RequestError(f"{out}: its {INDEX} is not that of a pack made here; choose another folder")
+    if isinstance(index["failed"], list):  # as packs were made at first, without the reasons
+        index["failed"] = {str(name): f"{name}: could not be packed" for name in index["failed"]}
+    return index
 
 
 def _common_scale(items: Sequence[Item]) -> int:
     """Return the scale of most pairs, by the files' headers; those of another are named when they are cut."""
-    votes: dict[int, int] = {}
+    sizes = []
     for item in items:
         with suppress(ImageError):
-            scale = item.degraded and whole_scale(stored_size(item.clean), stored_size(item.degraded))
-            if scale:
-                votes[scale] = votes.get(scale, 0) + 1
-    if not votes:
+            if item.degraded:
+                sizes.append((upright_size(item.clean), upright_size(item.degraded)))
+    scale = usual_scale(sizes)
+    if scale is None:
         raise RequestError(
             f"{items[0].degraded}: no pair has sizes of a whole scale; expected degraded · scale = clean"
         )
-    return max(sorted(votes), key=lambda scale: votes[scale])
+    return scale
 
 
 def _identity(items: Sequence[Item]) -> dict[str, object]:

@@ -16,6 +16,9 @@ from restoration.image import PEAKS, to_float, to_samples
 Size = tuple[int, int]  # height, width
 Make = Callable[[np.ndarray, Size, int], np.ndarray]  # samples (H, W, C), size, scale → samples of that size
 
+EVERY_PHASE = (
+    16  # the largest scale at which a pixel may come from any place; beyond, from corners and middle
+)
 EDGES: tuple[tuple[Edges, str], ...] = (("reflect", "reflecting"), ("clamp", "clamped"))
 
 
@@ -30,7 +33,8 @@ class Reduction:
 
 def reductions(scale: int) -> list[Reduction]:
     """Return all ways that need no parameter found from images; those made with equal results stand in this order."""
-    phases = [(row, column) for row in range(scale) for column in range(scale)]
+    places = range(scale) if scale <= EVERY_PHASE else sorted({0, (scale - 1) // 2, scale // 2, scale - 1})
+    phases = [(row, column) for row in places for column in places]
     return [*_matlab(), *_pillow(), *_opencv(), *_torch(), *(_nearest(*phase) for phase in phases)]
 
 

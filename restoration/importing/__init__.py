@@ -2,7 +2,7 @@
 
 import json
 import tempfile
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -57,11 +57,21 @@ class Imported:
 
 
 def import_options(path: Path) -> Imported:
-    """Return what an option file says as an experiment that is checked down to every keyword; nothing is written."""
-    options = read(path)
-    found = imported(options)
-    check(found)
-    return found
+    """Return what an option file says as an experiment that is checked down to every keyword; nothing is written.
+
+    A crop that is no multiple of what scale and network ask for is rounded down to one, which is remarked on.
+    """
+    found = imported(read(path))
+    crop = check(found)
+    given = found.experiment["data"]["crop"]
+    if crop == given:
+        return found
+    table = found.experiment | {"data": found.experiment["data"] | {"crop": crop}}
+    leaf = next(leaf for leaf, key in found.translated.items() if key == "data.crop")
+    why = (
+        f"a crop of {given} pixels is no whole number of what scale and network take at a time; {crop} stands"
+    )
+    return replace(found, experiment=table, remarks=[*found.remarks, Note(leaf, given, why)])
 
 
 def imported(options: Options) -> Imported:
@@ -93,17 +103,21 @@ def imported(options: Options) -> Imported:
     )
 
 
-def check(found: Imported) -> None:
-    """Raise where the experiment would be refused, in the words of the experiment."""
+def check(found: Imported) -> int:
+    """Return the crop that fits; raise where the experiment would be refused, in the words of the experiment."""
     from restoration.experiment import load
+    from restoration.importing.fitting import fitting_crop
 
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "imported.toml"
         file.write_text(dumps(found.experiment), encoding="utf-8")
         try:
-            load(str(file))
+            return fitting_crop(load(str(file)))
         except ConfigError as error:
-            raise ConfigError(f"{found.source}: as an experiment, {error}") from None
+            line = (
+                str(error).split("\n")[0].removesuffix(":")
+            )  # torch names every tensor in a line of its own
+            raise ConfigError(f"{found.source}: as an experiment, {line}") from None
 
 
 def _line(note: Note) -> str:

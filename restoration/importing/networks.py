@@ -4,15 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from restoration.bridge.names import OUTPUTS, SCALES
 from restoration.config import nearest
 from restoration.errors import ConfigError, RequestError
 from restoration.importing.options import Options
 from restoration.importing.presets import PRESETS
 
 SECTION = "network_g"
-# what architectures call the size ratio, and the channels that an image has
-SCALES = ("scale", "upscale", "upscale_factor", "upscaling_factor", "up_scale")
-OUTPUTS = ("num_out_ch", "out_nc", "out_ch", "out_channels")
 MEAN = [0.4488, 0.4371, 0.404]  # of DIV2K, which our EDSR has built in
 OF_BASICSR = ("ECBSR", "RCAN", "RIDNet")  # what neither we nor spandrel have under these names and keys
 

@@ -3,8 +3,10 @@
 import math
 import re
 import tomllib
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,8 @@ from restoration.errors import ConfigError, RequestError
 Place = tuple[str | int, ...]
 SUFFIXES = (".yml", ".yaml", ".toml")
 SECTIONS = ("datasets", "network_g", "network_d", "path", "train", "val", "logger")
+# such files hold some hundred leaves and nest six deep; aliases of YAML can make billions of a few lines
+LARGEST, MOST_LEAVES, DEEPEST = 2**20, 10_000, 32  # bytes, leaves, keys
 UNKNOWN = "no option of these projects that is known here; nothing was made of it"
 # YAML 1.1 asks for a dot in numbers with an exponent: without one `1e-4` would be text
 FLOAT = re.compile(
@@ -62,7 +66,16 @@ class Options:
 
     def below(self, *path: str | int) -> list[Place]:
         """Return the paths of the leaves at or below a path; none where nothing is there."""
-        return [leaf for leaf in leaves(self.document) if leaf[: len(path)] == path]
+        return self._below.get(path, [])
+
+    @cached_property
+    def _below(self) -> dict[Place, list[Place]]:
+        """The leaves at or below every path, in order; the document does not change."""
+        found: dict[Place, list[Place]] = {(): []}
+        for leaf in leaves(self.document):
+            for length in range(len(leaf) + 1):
+                found.setdefault(leaf[:length], []).append(leaf)
+        return found
 
     def take(self, *path: str | int, to: str) -> Any:  # noqa: ANN401
         """Return the value at a path, or None, and account for its leaves as translated to our key."""
@@ -138,7 +151,7 @@ class Options:
 
     def finish(self) -> list[Note]:
         """Report what nobody asked for, and return all notes in the order of the file."""
-        order = leaves(self.document)
+        order = self.below()
         for leaf in order:
             if leaf not in self.translated:
                 self.notes.setdefault(leaf, Note(dotted(leaf), self.get(*leaf), UNKNOWN))
@@ -150,13 +163,16 @@ def is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def leaves(document: Any, above: Place = ()) -> list[Place]:  # noqa: ANN401
-    """Return the path of every leaf, in order."""
+def leaves(document: Any, above: Place = ()) -> Iterator[Place]:  # noqa: ANN401
+    """Yield the path of every leaf, in order."""
     if isinstance(document, Mapping) and document:
-        return [leaf for key, value in document.items() for leaf in leaves(value, (*above, key))]
-    if isinstance(document, list) and any(isinstance(value, Mapping) for value in document):
-        return [leaf for i, value in enumerate(document) for leaf in leaves(value, (*above, i))]
-    return [above] if above else []
+        for key, value in document.items():
+            yield from leaves(value, (*above, key))
+    elif isinstance(document, list) and any(isinstance(value, Mapping) for value in document):
+        for i, value in enumerate(document):
+            yield from leaves(value, (*above, i))
+    elif above:
+        yield above
 
 
 def dotted(path: Place) -> str:
@@ -169,12 +185,18 @@ def read(path: Path) -> Options:
     if path.suffix.lower() not in SUFFIXES:
         raise RequestError(f"{path}: expected an option file ({', '.join(SUFFIXES)})")
     try:
+        if path.stat().st_size > LARGEST:
+            raise ConfigError(f"{path}: more than {LARGEST >> 10} KiB; expected an option file")
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: not text in UTF-8 ({error.reason} at byte {error.start})") from None
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
-    document = _toml(text, path) if path.suffix.lower() == ".toml" else _yaml(text, path)
+    try:
+        document = _toml(text, path) if path.suffix.lower() == ".toml" else _yaml(text, path)
+    except RecursionError:
+        raise ConfigError(f"{path}: nested too deeply; expected at most {DEEPEST} levels") from None
+    _check_size(document, path)
     if not isinstance(document, dict) or not document:
         raise ConfigError(f"{path}: expected options by name, such as network_g and train")
     for place in [(name,) for name in SECTIONS] + [("datasets", "train")]:
@@ -182,6 +204,23 @@ def read(path: Path) -> Options:
         if value is not None and not isinstance(value, dict):
             raise ConfigError(f"{path}: {dotted(place)} = {value!r}: expected a table")
     return Options(str(path), document)
+
+
+def _check_size(document: object, path: Path) -> None:
+    """Refuse what is nested too deeply or is too much, level by level: a level is never larger than the limit."""
+    level = [document]
+    total = 0
+    for _ in range(DEEPEST):
+        inner: list[object] = []
+        for value in level:
+            held = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+            inner += held
+            if total + len(inner) > MOST_LEAVES:
+                raise ConfigError(f"{path}: more than {MOST_LEAVES} values; expected an option file")
+        total, level = total + len(inner), inner
+        if not level:
+            return
+    raise ConfigError(f"{path}: nested too deeply; expected at most {DEEPEST} levels")
 
 
 def _toml(text: str, path: Path) -> object:
@@ -207,13 +246,19 @@ def _yaml(text: str, path: Path) -> object:
 
         def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[str, Any]:
             """Return a table; what is merged into it may be said otherwise, but once."""
-            own = [key.value for key, _ in node.value]
-            if twice := next((key for i, key in enumerate(own) if key in own[:i]), None):
-                line = node.start_mark.line + 1
+            own = Counter(str(key.value) for key, _ in node.value)
+            if own and own.most_common(1)[0][1] > 1:
+                twice, line = own.most_common(1)[0][0], node.start_mark.line + 1
                 raise ConfigError(f"{path}: '{twice}' is given twice in the table at line {line}")
             self.flatten_mapping(node)
             made = self.construct_object
             return {str(made(key, deep=True)): made(value, deep=True) for key, value in node.value}
+
+        def flatten_mapping(self, node: yaml.MappingNode) -> None:
+            """Merge tables, but not without end: every alias may double what is merged."""
+            super().flatten_mapping(node)
+            if len(node.value) > MOST_LEAVES:
+                raise ConfigError(f"{path}: more than {MOST_LEAVES} values; expected an option file")
 
     Loader.add_implicit_resolver("tag:yaml.org,2002:float", FLOAT, list("-+0123456789."))
     Loader.add_constructor(

@@ -7,7 +7,15 @@ from pathlib import Path
 import pytest
 
 from restoration.benchmarks.datasets import manifest, pixels_sha256
-from restoration.benchmarks.known import BSD100, datasets, holdings, reserved_names, reserved_pixels
+from restoration.benchmarks.known import (
+    BSD100,
+    datasets,
+    holdings,
+    other_folders,
+    published_files,
+    reserved_names,
+    reserved_pixels,
+)
 from restoration.image import find_images, read_samples
 
 
@@ -32,6 +40,17 @@ def test_pixels_are_those_of_the_files(data_root):
     known = reserved_pixels()
     for name in ("set5/HR/baby.png", "set14/LR_bicubic_x4/zebrax4.png", "bsds500/dev30/100007.jpg"):
         assert known[pixels_sha256(read_samples(data_root / name))] == name
+
+
+def test_folders_that_no_manifest_names_are_the_others(tmp_path):
+    assert "set5/HR/baby.png" in published_files() and not any(
+        "photos/" in file for file in published_files()
+    )
+    for name in ("set5", "masks", "derain/train", ".cache"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "README.md").write_text("")
+    assert other_folders(tmp_path) == ["derain", "masks"]
+    assert other_folders(tmp_path / "none") == []
 
 
 def shipped(name: str) -> Path:

@@ -71,6 +71,28 @@ def test_pack_names_what_it_could_not_read(command, photos):
     assert code == 1 and out.startswith("shards: 2 images, 2 tiles, 2 shards, 0.1 MB in ")
     assert err.startswith("restoration: photos/1.png: not a readable image (truncated after ")
     assert err.endswith("; left out\n")
+    again = command("pack", "photos", "shards", "--shard-size", "1", "--tile", "off")
+    assert again[0] == 1 and again[1].startswith("shards: already packed: 2 images") and again[2] == err
+
+
+@pytest.mark.parametrize(
+    ("large", "small"), [("a/{}.png", "a/{}.png"), ("{}_HR.png", "{}_LR4.png"), ("{}.png", "{}_lq.png")]
+)
+def test_pack_pairs_as_training_does(command, photos, large, small):
+    for i in range(3):
+        for old, new in (
+            (photos / f"{i}.png", f"hr/{large}"),
+            (photos.parent / f"small/{i}x4.png", f"lr/{small}"),
+        ):
+            path = photos.parent / new.format(f"{i:03d}")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            old.rename(path)
+    if "/" in large:  # the same names below another folder
+        for side in ("hr", "lr"):
+            shutil.copytree(photos.parent / side / "a", photos.parent / side / "b")
+    code, out, err = command("pack", "hr", "shards", "--degraded", "lr", "--tile", "32", "--json")
+    assert (code, err) == (0, "") and json.loads(out)["images"] == (6 if "/" in large else 3)
+    assert command("identify", "lr", "hr")[1].startswith("Pillow lanczos ×4, exact on ")
 
 
 @pytest.mark.parametrize(
@@ -81,7 +103,7 @@ def test_pack_names_what_it_could_not_read(command, photos):
         (("pack", "photos", "out", "--degraded", "root"), "root: no such folder"),
         (("pack", "photos", "out", "--shard-size", "many"), "--shard-size many: expected bytes such as 512MB, or a number of samples"),
         (("check", "nowhere"), "nowhere: no such folder"),
-        (("identify", "other", "photos"), "other: no file has a partner of the same name in photos; expected such as q.png for 0.png"),
+        (("identify", "other", "photos"), "other: none of 1 files such as q.png has the name of one of 3 clean files such as 0.png"),
     ],
 )  # fmt: skip
 def test_wrong_requests_get_one_line_and_nothing_is_written(command, photos, words, line):
@@ -93,8 +115,8 @@ def test_wrong_requests_get_one_line_and_nothing_is_written(command, photos, wor
 
 def test_pairs_without_a_partner_are_named(command, photos):
     (photos.parent / "small" / "1x4.png").unlink()
-    line = "--degraded small: no partner of the same name for 1.png"
-    assert command("pack", "photos", "out", "--degraded", "small") == (2, "", line)
+    code, _, line = command("pack", "photos", "out", "--degraded", "small")
+    assert code == 2 and line.startswith("--degraded small: no partner for 1.png")
 
 
 def test_check_finds_nothing_wrong(command, photos):
@@ -109,21 +131,24 @@ def test_check_names_what_is_wrong(command, photos):
     (photos / "broken.png").write_bytes(b"")
     code, out, err = command("check", "photos", "--against", "test")
     assert code == 1
-    broken, leak = err.splitlines()
+    broken, leak, named = err.splitlines()
     assert broken == "restoration: photos/broken.png: not a readable image (empty file)"
     assert leak.startswith(
         "restoration: photos/0.png: is test image test/t.jpg: same picture, other pixels (likeness "
     )
-    twice, named, total = out.splitlines()
+    twice, total = out.splitlines()
     assert twice.startswith("twice  photos/2.png: mirrored left to right as photos/101085.png (likeness ")
-    assert named == "named  1 file named as those of test set bsd100 (BSDS500's val): 101085.png"
-    assert total == "6 files: 1 broken, 1 twice, 1 of a test set"
+    assert named == "restoration: 1 file named as those of test set bsd100 (BSDS500's val): 101085.png"
+    assert total == "6 files: 1 broken, 1 twice, 1 of a test set, 1 named as of a test set"
     code, out, _ = command("check", "photos", "--against", "test", "--json")
     found = json.loads(out)
     assert code == 1 and found["leaks"][0]["other"] == "test/t.jpg" and found["files"] == 6
     assert list(found["named"].values()) == [["photos/101085.png"]]
     code, out, err = command("check", "photos", "--against", "test", "--quiet")
-    assert (code, out, len(err.splitlines())) == (1, "", 2)
+    assert (code, out, len(err.splitlines())) == (1, "", 3)
+    (photos / "broken.png").unlink()
+    code, out, err = command("check", "photos")
+    assert code == 1 and err.splitlines() == [named]
 
 
 def test_check_says_what_pairs_were_made_with(command, photos):
@@ -138,7 +163,10 @@ def test_identify_pairs_by_name_else_by_order(command, photos):
     assert code == 0 and out.startswith("Pillow lanczos ×4, exact on 3/3")
     for i, path in enumerate(sorted((photos.parent / "small").iterdir())):
         path.rename(path.with_name(f"frame{'abc'[i]}.png"))
+    line = command("identify", "small", "photos")[1]
+    assert line.endswith("; pairs are by order: no names agree\n")
     found = json.loads(command("identify", "small", "photos", "--json")[1])
+    assert found["by_order"]
     assert (found["scale"], found["pairs"], found["ranking"][0]["exact"]) == (4, 3, 3)
     assert found["ranking"][0]["psnr"] is None  # infinite
 
@@ -157,5 +185,10 @@ def test_status_has_one_line_for_each_set_and_a_total(command, tmp_path):
     assert line.endswith("none stated; used for research by custom; https://github.com/zhaohengyuan1/PAN")
     found = json.loads(command("status", "--json")[1])
     assert found["missing"] == 11 and len(found["sets"]) == 12
+    (tmp_path / "masks").mkdir()
+    (tmp_path / "set5").mkdir()
     elsewhere = command("status", "--data", str(tmp_path))[1]
     assert elsewhere.endswith(f"11 missing in {tmp_path}\n")
+    assert elsewhere.splitlines()[-2] == "other folders here, without a manifest: masks"
+    assert json.loads(command("status", "--data", str(tmp_path), "--json")[1])["others"] == ["masks"]
+    assert command("status", "--data", "/nope") == (2, "", "--data /nope: no such folder")

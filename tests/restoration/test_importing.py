@@ -4,6 +4,7 @@ import copy
 import json
 import math
 import textwrap
+from pathlib import Path
 
 import pytest
 import torch
@@ -693,7 +694,7 @@ def test_tables_name_what_is_here():
     ("kind", "keys", "expected"),
     [
         ("esrgan", "num_filters: 32, num_blocks: 12, use_pixel_unshuffle: true", {"name": "rrdbnet", "width": 32, "blocks": 12}),
-        ("SRVGGNetCompact", "num_feat: 48, act_type: relu, num_out_ch: 3", {"name": "spandrel", "architecture": "Compact", "num_feat": 48, "num_conv": 16}),
+        ("SRVGGNetCompact", "num_feat: 48, act_type: prelu, num_out_ch: 3", {"name": "spandrel", "architecture": "Compact", "num_feat": 48, "num_conv": 16}),
         ("realplksr", "dim: 48", {"architecture": "PLKSR", "variant": "RealPLKSR", "upscaling_factor": 2, "layer_norm": True}),
         ("swinir_small", "", {"architecture": "SwinIR", "embed_dim": 60, "upscale": 2}),
         ("OmniSR", "", {"architecture": "OmniSR", "up_scale": 2}),
@@ -766,6 +767,75 @@ def test_files_that_are_none_are_one_line(name, text, line, options):
     assert str(error.value) == f"{path}: {line}"
 
 
+LEVELS = "\n".join(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]" for i in range(1, 12))
+MERGED = "\n".join(f"a{i}: &a{i} {{<<: [*a{i - 1}, *a{i - 1}]}}" for i in range(1, 60))
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "line"),
+    [
+        ("aliases.yml", f"a0: &a0 [1, 2, 3]\n{LEVELS}\n", "more than 10000 values; expected an option file"),
+        ("brackets.yml", f"a: {'[' * 3000}{']' * 3000}\n", "nested too deeply; expected at most 32 levels"),
+        ("brackets.toml", f"a = {'[' * 3000}{']' * 3000}\n", "nested too deeply; expected at most 32 levels"),
+        ("nested.yml", f"a: {'[' * 40}{']' * 40}\n", "nested too deeply; expected at most 32 levels"),
+        ("keys.toml", f"{'.'.join('a' * 40)} = 1\n", "nested too deeply; expected at most 32 levels"),
+        ("large.yml", f"a: {'x' * 2**20}\n", "more than 1024 KiB; expected an option file"),
+    ],
+)  # fmt: skip
+def test_bombs_are_one_line(name, text, line, options):
+    path = options(name, text)
+    with pytest.raises(ConfigError) as error:
+        read(path)
+    assert str(error.value) == f"{path}: {line}"
+
+
+def test_merged_tables_do_not_grow_without_end(options):
+    path = options("merged.yml", f"a0: &a0 {{x: 1, y: 2}}\n{MERGED}\n")
+    try:
+        assert read(path).document["a59"] == {"x": 1, "y": 2}
+    except ConfigError as error:  # of a PyYAML that doubles what is merged twice
+        assert str(error) == f"{path}: more than 10000 values; expected an option file"
+
+
+def test_leaves_are_walked_once(options, monkeypatch):
+    from restoration.importing import options as module
+
+    calls = []
+    own = module.leaves
+    monkeypatch.setattr(module, "leaves", lambda value, above=(): calls.append(above) or own(value, above))
+    found = read(options("srresnet.yml"))
+    imported(found)
+    assert calls.count(()) == 1
+    assert found.below("train", "optim_g") == [
+        leaf for leaf in found.below() if leaf[:2] == ("train", "optim_g")
+    ]
+
+
+@pytest.mark.parametrize(("given", "stands"), [(96, 96), (127, 126), (95, 94)])
+def test_a_crop_is_rounded_down_to_what_scale_and_network_take(given, stands, options, tmp_path):
+    found = import_options(options("edsr.yml", changed("edsr.yml", ("gt_size: 96", f"gt_size: {given}"))))
+    assert found.experiment["data"]["crop"] == stands
+    remarks = {note.path: note.why for note in found.remarks}
+    why = f"a crop of {given} pixels is no whole number of what scale and network take at a time; {stands} stands"
+    assert remarks.get("datasets.train.gt_size") == (None if given == stands else why)
+    assert f"crop = {stands}\n" in found.text()
+
+
+@pytest.mark.parametrize(
+    ("replaced", "line"),
+    [
+        (("gt_size: 96", "gt_size: 1"), "as an experiment, data.crop = 1: expected a multiple of 2 for network and scale"),
+        (("type: EDSR", "type: SRVGGNetCompact, act_type: relu"), "as an experiment, network: Compact cannot be built with these keywords"),
+        (("num_in_ch: 3", "num_in_ch: 1"), "as an experiment, network: takes 1 channel(s), but data.grey = false gives 3"),
+    ],
+)  # fmt: skip
+def test_what_a_dry_run_would_refuse_is_refused(replaced, line, options):
+    path = options("edsr.yml", changed("edsr.yml", replaced))
+    with pytest.raises(ConfigError) as error:
+        import_options(path)
+    assert str(error.value).startswith(f"{path}: {line}") and "\n" not in str(error.value)
+
+
 @pytest.mark.parametrize(
     ("replaced", "line"),
     [
@@ -831,10 +901,11 @@ def test_the_command_writes_an_experiment(command, options, tmp_path):
     [
         ("there.toml", "exists already; choose another --out"),
         ("there.yml", "expected a name that ends in .toml"),
+        ("nowhere/x.toml", r"nowhere/x\.toml: no such folder as .*nowhere; choose another --out"),
     ],
 )
 def test_the_command_writes_over_nothing(command, options, tmp_path, out, line):
-    (tmp_path / out).write_text("mine")
+    (tmp_path / Path(out).name).write_text("mine")
     with pytest.raises(RequestError, match=line):
         command(options("edsr.yml"), "--out", tmp_path / out)
-    assert (tmp_path / out).read_text() == "mine"
+    assert (tmp_path / Path(out).name).read_text() == "mine"

@@ -1,6 +1,7 @@
 """BasicSR behind the bridge: nothing stays in ``sys.modules``, refused modules never run, registry entries are parts."""
 
 import importlib
+import json
 import re
 import sys
 import threading
@@ -10,9 +11,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import safetensors
 import torch
+from safetensors.torch import save_file
 
-from restoration import bridge, config
+from restoration import bridge, config, listing
+from restoration.bridge.network import BridgedNetwork
 from restoration.bridge.registry import part
 from restoration.errors import ConfigError, RequestError, WeightsError
 from restoration.experiment import load
@@ -222,12 +226,14 @@ def test_entries_without_a_place_here_say_what_to_use(noun, name, line):
 
 
 @real
-def test_unknown_entries_name_the_nearest():
-    with pytest.raises(
-        ValueError,
-        match=r"^unknown network 'basicsr/EDSSR'; did you mean 'basicsr/EDSR'\?, or give the module",
-    ):
-        part("network", "basicsr/EDSSR").keywords({})
+@pytest.mark.parametrize("name", ["EDSSR", "edsr"])
+def test_unknown_entries_name_the_nearest(name):
+    with pytest.raises(ValueError) as error:
+        part("network", f"basicsr/{name}").keywords({})
+    assert str(error.value) == (
+        f"unknown network 'basicsr/{name}'; did you mean 'basicsr/EDSR'? A class of your own needs module, which "
+        "registers it"
+    )
 
 
 @real
@@ -307,6 +313,33 @@ def test_tensors_keep_the_names_of_their_own():
     torch.testing.assert_close(theirs(degraded), ours(degraded))
 
 
+@pytest.mark.parametrize("order", [("model", "tail"), ("tail", "model")])
+def test_no_tensor_is_lost_where_a_child_is_called_model_too(order):
+    children = {"tail": torch.nn.Conv2d(3, 3, 1), "model": torch.nn.Sequential()}
+    children["model"].add_module("tail", torch.nn.Conv2d(3, 3, 3, padding=1))
+
+    class Theirs(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            for name in order:
+                self.add_module(name, children[name])
+
+        def forward(self, image):
+            return self.tail(self.model(image))
+
+    network = BridgedNetwork(Theirs(), {}, "basicsr/Theirs").eval()
+    state = {name: value.clone() for name, value in network.state_dict().items()}
+    assert set(state) == {f"{name}.{kind}" for name in ("tail", "model.tail") for kind in ("weight", "bias")}
+    assert state["model.tail.weight"].shape[-1] == 3 and state["tail.weight"].shape[-1] == 1
+    image = torch.rand(1, 3, 8, 8)
+    expected = network(image)
+    for tensor in network.parameters():
+        tensor.detach().zero_()
+    nested = torch.nn.ModuleList([network])
+    nested.load_state_dict({f"0.{name}": value for name, value in reversed(state.items())})
+    assert torch.equal(network(image), expected)
+
+
 @real
 @pytest.mark.parametrize(
     ("name", "ours"),
@@ -322,6 +355,52 @@ def test_losses_give_one_number_for_each_image(name, ours):
     expected = 2 * config.build(TERMS, ours, "", "term")(restored, clean)
     torch.testing.assert_close(term(restored, clean), expected)
     torch.testing.assert_close(term(restored[1:2], clean[1:2]), expected[1:2])
+
+
+# --- in lists
+
+
+@real
+@pytest.mark.parametrize(
+    ("family", "noun", "name"), [("networks", "network", "EDSR"), ("terms", "term", "CharbonnierLoss")]
+)
+def test_lists_have_one_line_for_the_bridge(family, noun, name):
+    line = listing.listing(family, {})["basicsr/NAME"]
+    assert line.startswith(f"BasicSR's {noun} of that name (extra basicsr): ") and name in line
+    assert "EDVR" not in line and "GANLoss" not in line
+
+
+def test_lists_need_no_basicsr(monkeypatch):
+    monkeypatch.setattr(bridge, "location", lambda: None)
+    assert (
+        listing.listing("networks", {})["basicsr/NAME"] == "BasicSR's network of that name (extra basicsr)."
+    )
+    assert "basicsr/NAME" not in listing.listing("losses", {})
+    with pytest.raises(RequestError, match=r"^show: basicsr/EDSR: basicsr (is not|cannot be) installed"):
+        listing.part_texts("basicsr/EDSR")
+
+
+@real
+def test_an_entry_is_shown_with_its_keywords():
+    (text,) = listing.part_texts("basicsr/EDSR")
+    assert text.startswith("network basicsr/EDSR\n\nEDSR network structure.")
+    assert "\n  num_in_ch  (required: a value)\n" in text and "\n  img_range = 255.0  (a number)\n" in text
+    (text,) = listing.part_texts("basicsr/L1Loss")
+    assert "\n  loss_weight = 1.0  (a number)\n" in text and "\n  balance = False  (true or false)\n" in text
+
+
+@real
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("edsr", "show: unknown name 'basicsr/edsr'; did you mean 'basicsr/EDSR'?"),
+        ("EDVR", "show: basicsr/EDVR: it takes clips of frames, and networks here restore single images"),
+    ],
+)
+def test_what_cannot_be_shown_is_one_line(name, line):
+    with pytest.raises(RequestError) as error:
+        listing.part_texts(f"basicsr/{name}")
+    assert str(error.value) == line
 
 
 # --- modules of the user's own
@@ -450,6 +529,33 @@ def test_an_edsr_trains_is_saved_and_loads_as_the_same_network(experiment, tmp_p
     same.load_state_dict(restorer.network.state_dict())
     degraded = torch.rand(1, 3, 10, 12)
     torch.testing.assert_close(restorer(degraded), same(degraded))
+
+
+def test_modules_that_a_card_would_run_are_found_wherever_they_stand(monkeypatch):
+    own = {"name": "basicsr/Own", "module": "paper_repo.evil"}
+    assert bridge.module_to_run(own) == "paper_repo.evil"
+    assert (
+        bridge.module_to_run({"name": "mean", "of": [{"name": "edsr"}, {"network": own}]})
+        == "paper_repo.evil"
+    )
+    assert bridge.module_to_run(own | {"module": ["paper_repo.evil"]}) is None
+    assert bridge.module_to_run({"name": "edsr", "module": "paper_repo.evil"}) is None
+    monkeypatch.setenv("RESTORATION_MODULES", "paper_repo.evil")
+    assert bridge.module_to_run(own) is None
+
+
+@real
+def test_a_card_whose_module_is_no_name_is_one_line(experiment, tmp_path):
+    run(load(experiment()), tmp_path / "run", torch.device("cpu"), None, quiet=True)
+    path = tmp_path / "run" / "restorer.safetensors"
+    with safetensors.safe_open(path, "pt") as file:
+        metadata = file.metadata()
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    record = json.loads(metadata["restoration"])
+    record["card"]["network"]["module"] = ["os"]
+    save_file(tensors, tmp_path / "list.safetensors", {"restoration": json.dumps(record)})
+    with pytest.raises(WeightsError, match=r"network: module = \['os'\]: expected the name of a module"):
+        load_weights(tmp_path / "list.safetensors")
 
 
 @real

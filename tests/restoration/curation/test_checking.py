@@ -9,9 +9,9 @@ from PIL import Image
 from restoration.benchmarks.datasets import pixels_sha256
 from restoration.benchmarks.known import reserved_names, reserved_pixels
 from restoration.curation.checking import Copy, Known, check, named_alike
-from restoration.curation.fingerprint import matches, spectrum, thumbnail
+from restoration.curation.fingerprint import Prints, colour, matches, spectrum, thumbnail
 from restoration.errors import RequestError
-from restoration.image import find_images, read_samples
+from restoration.image import Picture, find_images, read_samples, write
 
 PHOTOGRAPHS = (
     "bsds500/train",
@@ -159,6 +159,34 @@ def test_three_names_of_a_set_are_no_coincidence():
     assert named_alike(three, names) == {"set5": ["bird.png", "Head.jpg", "woman.bmp"]}
 
 
+def test_names_of_a_test_set_are_wrong_but_for_the_set_itself(tmp_path):
+    for number in ("101085", "3096"):
+        save(tmp_path / "in", f"{number}.png", photograph(int(number)))
+    findings = check(tmp_path / "in", digest=pixels_sha256, known=Known(names=reserved_names()))
+    assert findings.exit_code == 1 and len(findings.named) == 1
+    known = Known(names=reserved_names(), files={"in/101085.png", "in/3096.png"})
+    assert check(tmp_path / "in", digest=pixels_sha256, known=known).exit_code == 0
+
+
+def test_every_copy_is_told_with_the_first_that_it_is_like(tmp_path):
+    first, other = photograph(0), photograph(1)
+    for i in range(6):
+        save(tmp_path / "in", f"{i}.png", Image.blend(first, other, i / 5))
+    copies = check(tmp_path / "in", digest=pixels_sha256).duplicates
+    firsts = {Path(copy.other).name for copy in copies}
+    assert not firsts & {Path(copy.path).name for copy in copies} and len(firsts) > 1
+    assert min(copy.likeness for copy in copies) >= 0.75
+
+
+def test_floating_point_is_looked_at_as_any_image(folder):
+    deep = (np.asarray(photograph(3)) / 255).astype(np.float32)
+    write(folder / "float.tif", Picture(deep))
+    findings = check(folder, digest=pixels_sha256)
+    path = str(folder / "float.tif")
+    assert findings.odd == {path: "32 bits among 8"} and not findings.broken
+    assert [(copy.path, copy.other) for copy in findings.duplicates] == [(path, str(folder / "3.png"))]
+
+
 def test_a_folder_without_images_is_refused(tmp_path):
     with pytest.raises(RequestError) as refused:
         check(tmp_path / "none", digest=pixels_sha256)
@@ -184,7 +212,9 @@ def photographs(data_root: Path) -> list[Path]:
 @pytest.mark.slow
 def test_different_photographs_are_never_taken_for_the_same(data_root):
     paths = photographs(data_root)
-    found = matches(spectrum(np.stack([thumbnail(read_samples(path)) for path in paths])))
+    images = [read_samples(path) for path in paths]
+    spectra = spectrum(np.stack([thumbnail(image) for image in images]))
+    found = matches(Prints(spectra, np.stack([colour(image) for image in images])))
     pairs = {(paths[a].name, paths[b].name) for a, b in zip(found.ours, found.theirs, strict=True)}
     assert pairs == SAME
 

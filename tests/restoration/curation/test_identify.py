@@ -9,9 +9,9 @@ import pytest
 import torch
 from PIL import Image
 
-from restoration.benchmarks.datasets import partners_of
 from restoration.curation.comparing import Agreement, Probe, Way, compared
 from restoration.curation.identify import Pair, identify
+from restoration.curation.pairing import pairs_of
 from restoration.curation.reductions import gaussian, reductions
 from restoration.degradations.resize import resize
 from restoration.errors import RequestError
@@ -194,9 +194,50 @@ def test_pairs_that_do_not_belong_together_are_named(tmp_path):
     folder, clean = tmp_path / "reduced", tmp_path / "clean"
     verdict = identify(made)
     assert verdict.problems == [
-        f"{folder}/1.png: 30x60 against 120x96 pixels of {clean}/1.png; expected a whole scale",
-        f"{folder}/2.png: scale 2 against {clean}/2.png; expected 4 as most have",
+        f"{folder}/1.png: 30x60 against 120x96 pixels of {clean}/1.png; expected the scale 4, as most have",
+        f"{folder}/2.png: 60x48 against 120x96 pixels of {clean}/2.png; expected the scale 4, as most have",
     ]
+
+
+def test_a_small_image_among_others_has_their_scale(tmp_path):
+    made = pairs(tmp_path, matlab(levels=255), 8, [(96, 120), (95, 95), (96, 96)])
+    verdict = identify(made)  # 8 and 9 fit 95 and 11 pixels
+    assert verdict.text == "MATLAB bicubic ×8, reflecting edges, exact on 3/3" and not verdict.problems
+
+
+def test_turned_files_are_compared_upright(tmp_path):
+    made = pairs(tmp_path, matlab(levels=255), 4, [(96, 120)] * 2)
+    stored = Image.fromarray(np.rot90(read_samples(made[0][1])))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    stored.save(made[0][1], exif=exif)
+    verdict = identify(made)
+    assert verdict.text == "MATLAB bicubic ×4, reflecting edges, exact on 2/2" and not verdict.problems
+
+
+def test_the_ways_of_a_great_scale_are_few(tmp_path):
+    assert len(reductions(480)) < 60 < 256 < len(reductions(16))
+    write(tmp_path / "clean.png", Picture(textured(0, (480, 480))))
+    write(tmp_path / "small.png", Picture(textured(1, (1, 1))))
+    assert identify([(tmp_path / "small.png", tmp_path / "clean.png")]).scale == 480
+
+
+def test_pairs_are_those_that_training_pairs(tmp_path):
+    large = [tmp_path / "hr" / name for name in ("a/000_HR.png", "b/000_HR.png", "b/001.png", "c.png")]
+    small = [tmp_path / "lr" / name for name in ("a/000_LR4.png", "b/000_LR4.png", "b/001_lq.png")]
+    unmarked = [path.with_name(path.name.replace("_HR", "").replace("_LR4", "")) for path in (*large, *small)]
+    found, by_order = pairs_of(unmarked[4:], unmarked[:4], tmp_path)
+    assert not by_order and [(a.relative_to(tmp_path), b.relative_to(tmp_path)) for a, b in found] == [
+        (Path("lr/a/000.png"), Path("hr/a/000.png")),
+        (Path("lr/b/000.png"), Path("hr/b/000.png")),
+        (Path("lr/b/001_lq.png"), Path("hr/b/001.png")),
+    ]
+    assert pairs_of(small[2:], large[2:], tmp_path)[0] == [(small[2], large[2])]
+    assert pairs_of([Path("x.png")], [Path("y.png")], tmp_path) == ([(Path("x.png"), Path("y.png"))], True)
+    with pytest.raises(
+        RequestError, match=r"none of 1 files such as x\.png has the name of one of 2 clean files"
+    ):
+        pairs_of([Path("x.png")], [Path("y.png"), Path("z.png")], tmp_path)
 
 
 def test_images_of_equal_size_are_refused(tmp_path):
@@ -249,8 +290,7 @@ def test_an_agreement_counts_what_differs_and_where():
 
 def given(root: Path, reduced: str, clean: str) -> list[Pair]:
     ours, theirs = find_images(root / reduced), find_images(root / clean)
-    partners = partners_of(ours, theirs) or dict(zip(ours, theirs, strict=True))
-    return list(partners.items())
+    return pairs_of(ours, theirs, root)[0]
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,10 @@
 import hashlib
 import io
 import json
+import os
+import shutil
+import socket
+import subprocess
 import tarfile
 from pathlib import Path
 
@@ -11,7 +15,8 @@ import pytest
 from PIL import Image
 
 from restoration.curation import packing
-from restoration.curation.cutting import Cut, Item, detail, starts, tiles, whole_scale
+from restoration.curation.claiming import LOCK
+from restoration.curation.cutting import Cut, Item, detail, starts, tiles, usual_scale, whole_scale
 from restoration.curation.packing import pack
 from restoration.curation.sharding import Limit, parse_limit
 from restoration.errors import ImageError, RequestError
@@ -96,10 +101,26 @@ def test_the_last_tile_is_shifted_inward(length, tile, stride, expected):
 
 @pytest.mark.parametrize(
     ("clean", "degraded", "scale"),
-    [((100, 80), (25, 20), 4), ((103, 81), (25, 20), 4), ((103, 81), (26, 21), 4), ((100, 80), (25, 21), None), ((96, 96), (64, 64), None), ((64, 48), (64, 48), 1), ((5, 5), (2, 2), 2)],
+    [((100, 80), (25, 20), 4), ((103, 81), (25, 20), 4), ((103, 81), (26, 21), 4), ((100, 80), (25, 21), None), ((96, 96), (64, 64), None), ((64, 48), (64, 48), 1), ((5, 5), (2, 2), 2), ((95, 95), (11, 11), 8), ((361, 250), (22, 15), 16), ((9, 9), (1, 1), 9)],
 )  # fmt: skip
 def test_a_scale_is_a_whole_number_that_both_sides_share(clean, degraded, scale):
     assert whole_scale(clean, degraded) == scale
+
+
+def test_the_usual_scale_is_the_one_that_fits_most():
+    assert (
+        usual_scale([((11, 11), (3, 3)), ((30, 30), (10, 10)), ((20, 20), (5, 5)), ((33, 30), (11, 10))]) == 3
+    )
+    assert usual_scale([((95, 95), (11, 11)), ((99, 99), (11, 11))]) == 9
+    assert usual_scale([((96, 96), (64, 64))]) is None and usual_scale([]) is None
+
+
+def test_small_images_of_a_set_are_packed_at_its_scale(tmp_path):
+    sizes = [((90, 90), (10, 10)), ((180, 99), (20, 11)), ((95, 95), (11, 11))]
+    pairs = [(samples(i, clean), samples(i, small)) for i, (clean, small) in enumerate(sizes)]
+    made = [item(tmp_path / "in", f"{i}.png", *pair) for i, pair in enumerate(pairs)]
+    packed = pack(made, tmp_path / "out", Cut(45))
+    assert packed.scale == 9 and not packed.failed
 
 
 def test_tiles_of_pairs_are_aligned_and_clean_is_cropped_to_whole_pixels(tmp_path):
@@ -269,13 +290,105 @@ def test_unreadable_images_are_named_and_the_rest_is_packed(items, tmp_path):
     packed = pack(items, tmp_path / "out", Cut(32))
     assert packed.images == 3 and list(packed.failed) == [items[1].name]
     assert packed.failed[items[1].name].startswith(f"{broken}: not a readable image (truncated after 500 of ")
-    assert json.loads((tmp_path / "out" / "index.json").read_text())["failed"] == [items[1].name]
+    assert json.loads((tmp_path / "out" / "index.json").read_text())["failed"] == packed.failed
+    again = pack(items, tmp_path / "out", Cut(32))
+    assert again.already and again.failed == packed.failed and again.images == 3
 
 
 def test_nothing_is_left_where_no_image_can_be_read(tmp_path):
     (tmp_path / "a.png").write_bytes(b"")
     packed = pack([Item("a.png", tmp_path / "a.png")], tmp_path / "out", Cut(32))
-    assert packed.tiles == 0 and not contents(tmp_path / "out")
+    assert packed.tiles == 0 and not (tmp_path / "out").exists()
+    (tmp_path / "out").mkdir()
+    pack([Item("a.png", tmp_path / "a.png")], tmp_path / "out", Cut(32))
+    assert not contents(tmp_path / "out")
+
+
+def lock(out: Path, text: str) -> Path:
+    out.mkdir(exist_ok=True)
+    (out / LOCK).write_text(text)
+    return out / LOCK
+
+
+def test_one_pack_at_a_time_in_a_folder(items, tmp_path, monkeypatch):
+    out, met = tmp_path / "out", []
+
+    def second(item: Item, place: int, cut: Cut):
+        with pytest.raises(RequestError) as refused:
+            pack(items, out, Cut(32))
+        met.append(str(refused.value))
+        return tiles(item, place, cut)
+
+    monkeypatch.setattr(packing, "tiles", second)
+    pack(items, out, Cut(32), workers=1)
+    line = f"{out}: another pack is at work here (process {os.getpid()} on {socket.gethostname()}); if not, delete {out}/{LOCK}"
+    assert set(met) == {line}
+    monkeypatch.setattr(packing, "tiles", tiles)
+    pack(items, tmp_path / "whole", Cut(32))
+    assert contents(out) == contents(tmp_path / "whole")
+
+
+def test_what_a_lock_says_decides_whether_it_stands(items, tmp_path):
+    host = socket.gethostname()
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    for text in (
+        json.dumps({"pid": gone.pid, "host": host}),
+        json.dumps({"pid": 10**30, "host": host}),
+        "[]",
+        "",
+    ):
+        path = lock(tmp_path / "out", text)
+        os.utime(path, (0, 0))
+        assert pack(items, tmp_path / "out", Cut(32)).tiles and not path.exists()
+        shutil.rmtree(tmp_path / "out")
+    for text in (
+        json.dumps({"pid": gone.pid, "host": f"not-{host}"}),
+        json.dumps({"pid": os.getpid(), "host": host}),
+        "",
+    ):
+        path = lock(tmp_path / "out", text)
+        with pytest.raises(RequestError, match="another pack is at work here"):
+            pack(items, tmp_path / "out", Cut(32))
+        assert contents(tmp_path / "out") == {LOCK: text.encode()}
+
+
+@pytest.mark.parametrize(
+    "text", ["{nope", "[]", "{}", '{"schema": 1}', "[" * 3000, '{"schema": 1, "scale": 2, "count": "many"}']
+)
+def test_an_index_of_something_else_is_one_line(items, tmp_path, text):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "index.json").write_text(text)
+    with pytest.raises(RequestError) as refused:
+        pack(items, tmp_path / "out", Cut(32))
+    assert (
+        str(refused.value)
+        == f"{tmp_path}/out: its index.json is not that of a pack made here; choose another folder"
+    )
+    assert contents(tmp_path / "out") == {"index.json": text.encode()}
+
+
+def test_turned_files_are_packed_upright(tmp_path):
+    made = []
+    for i, size in enumerate([(40, 60), (40, 60), (60, 40)]):
+        image, small = samples(i, size), samples(9 + i, (size[0] // 2, size[1] // 2))
+        made.append(item(tmp_path / "in", f"{i}.png", image, small))
+        exif = Image.Exif()
+        exif[0x0112] = 6
+        Image.fromarray(np.rot90(image)).save(made[-1].clean, exif=exif)
+    packed = pack(made, tmp_path / "out", Cut(20))
+    assert packed.scale == 2 and not packed.failed
+    for i, size in enumerate([(40, 60), (40, 60), (60, 40)]):
+        assert np.array_equal(rebuilt(tmp_path / "out", i, samples(i, size)), samples(i, size))
+
+
+def test_floating_point_is_kept_whole_or_named(tmp_path):
+    path = tmp_path / "a.tif"
+    write(path, Picture(samples(0, (20, 20)).astype(np.float32) / 255))
+    line = f"{path}: floating point, but shards hold 8 or 16 bits; expected --codec keep"
+    assert pack([Item("a.tif", path)], tmp_path / "out", Cut(20)).failed == {"a.tif": line}
+    pack([Item("a.tif", path)], tmp_path / "kept", Cut(None, codec="keep"))
+    assert members(tmp_path / "kept") == {"000000-a.clean.tif": path.read_bytes()}
 
 
 def test_flat_tiles_are_left_out(tmp_path):
