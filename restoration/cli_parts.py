@@ -1,4 +1,4 @@
-"""The commands that say what there is: list, show, weights."""
+"""The commands that say what there is: list, show."""
 
 from typing import Annotated
 
@@ -52,26 +52,6 @@ def show(
         ]
         raise RequestError(f"show: unknown name '{name}'{nearest(name, names)}")
     typer.echo("\n\n".join(texts))
-
-
-def weights(
-    action: Annotated[str, typer.Argument(help="list, fetch NAME or verify [NAME].")] = "list",
-    name: Annotated[str | None, typer.Argument(help="A name of `weights list`.")] = None,
-) -> None:
-    """List, fetch or verify the published weights that some losses and metrics need."""
-    from restoration import catalogue
-    from restoration.errors import RequestError
-    from restoration.printing import columns
-
-    if action == "list" and not name:
-        typer.echo(columns(catalogue.lines()))
-    elif action == "fetch" and name:
-        typer.echo(catalogue.fetch(name))
-    elif action == "verify":
-        for entry in [name] if name else [n for n in catalogue.CATALOGUE if catalogue.find(n)]:
-            typer.echo(f"{entry}: {catalogue.require(entry)} is as published")
-    else:
-        raise RequestError(f"weights {action}: expected list, fetch NAME or verify [NAME]")
 
 
 def _file_families() -> "dict[str, Callable[[], dict[str, str]]]":  # noqa: F821

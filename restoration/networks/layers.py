@@ -95,8 +95,12 @@ def enlargement_steps(scale: int) -> tuple[int, ...]:
 def enlarged_to(image: Tensor, least: int, multiple: int = 1) -> Tensor:
     """Return the image with its last row and column repeated until sides are multiples, and at least ``least``."""
     height, width = image.shape[-2:]
-    bottom, right = (-(-max(side, least) // multiple) * multiple - side for side in (height, width))
-    return functional.pad(image, (0, right, 0, bottom), mode="replicate") if bottom or right else image
+    # without a branch on the size, which an exported graph could not take
+    longest = [torch.sym_max(side, least) for side in (height, width)]
+    bottom, right = (
+        -(-n // multiple) * multiple - side for n, side in zip(longest, (height, width), strict=True)
+    )
+    return functional.pad(image, (0, right, 0, bottom), mode="replicate")
 
 
 def conv3(inputs: int, outputs: int) -> nn.Conv2d:

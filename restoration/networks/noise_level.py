@@ -32,4 +32,4 @@ def level_map(sigma: Tensor | float | None, assumed: float, features: Tensor) ->
     levels = levels.reshape(1, 1, 1, 1) if levels.ndim == 0 else levels
     if levels.shape[-2:] not in ((1, 1), size):
         levels = functional.interpolate(levels, size=size, mode="area")
-    return levels.expand(len(features), 1, *size)
+    return levels.expand(features.shape[0], 1, *size)

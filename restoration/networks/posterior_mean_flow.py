@@ -27,6 +27,8 @@ class PosteriorMeanFlow(Network):
     ``velocity``. ε depends on ``seed`` and a pixel's place alone.
     """
 
+    dial = (0.0, 1.0)
+
     def __init__(
         self,
         *,
@@ -79,6 +81,10 @@ class PosteriorMeanFlow(Network):
         if self.posterior_mean is not None:
             images["posterior-mean"] = self.posterior_mean(degraded).clamp(0, 1)
         return images.get(self.start.source, images["degraded"]), images.get(self.condition)
+
+    def ends(self) -> tuple[Network, Network] | None:
+        """Return what restores with the least distortion, and what with the most perception, where it has both."""
+        return None if self.posterior_mean is None else (self.posterior_mean, self)
 
     def train(self, mode: bool = True) -> "PosteriorMeanFlow":
         """Set the velocity's mode; the posterior mean is never in training."""

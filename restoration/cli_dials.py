@@ -1,0 +1,60 @@
+"""The dials of `apply`: what they are called, and the restorer that they make."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Perception = Annotated[
+    float | None,
+    typer.Option(help="From 0, least distortion, to 1, most perceptual; by what RESTORER offers."),
+]
+With = Annotated[
+    str | None,
+    typer.Option("--with", metavar="RESTORER", help="The end of --perception at 0; RESTORER is at 1."),
+]
+Interpolate = Annotated[str, typer.Option(help="outputs, or weights of two networks of one configuration.")]
+Steps = Annotated[int | None, typer.Option(help="Steps of a restorer that takes several.")]
+Seed = Annotated[int | None, typer.Option(help="Seed of a restorer that starts from noise.")]
+Consistent = Annotated[
+    bool, typer.Option("--consistent", help="Correct the result so that reducing it gives the input.")
+]
+Mask = Annotated[
+    Path | None, typer.Option(help="Of holes to fill: one file for all inputs, or a folder of masks by name.")
+]
+Hole = Annotated[str, typer.Option(help="The colour of holes in masks: white or black.")]
+
+
+def dialled(
+    restorer: str,
+    settings: list[str],
+    perception: float | None,
+    with_: str | None,
+    interpolate: str,
+    steps: int | None,
+    seed: int | None,
+) -> "Restorer":  # noqa: F821
+    """Return the restorer that the command line describes."""
+    from restoration.config import override
+    from restoration.dials.perception import with_perception
+    from restoration.dials.sampling import with_sampling
+    from restoration.errors import RequestError
+    from restoration.weights import load
+
+    if perception is None and (with_ or interpolate != "outputs"):
+        word = f"--with {with_}" if with_ else f"--interpolate {interpolate}"
+        raise RequestError(f"{word}: has a meaning with --perception P alone")
+    loaded = with_sampling(load(restorer, override({}, settings)), steps, seed)
+    if perception is None:
+        return loaded
+    return with_perception(loaded, perception, load(with_) if with_ else None, interpolate)
+
+
+def masks(source: Path | None, hole: str) -> "Masks | None":  # noqa: F821
+    """Return the masks that the command line names, if it does."""
+    from restoration.dials.masks import Masks
+    from restoration.errors import RequestError
+
+    if source is None and hole != "white":
+        raise RequestError(f"--hole {hole}: has a meaning with --mask alone")
+    return None if source is None else Masks(source.expanduser(), hole)

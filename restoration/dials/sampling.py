@@ -1,0 +1,39 @@
+"""Steps and seed of restorers that take several, or draw."""
+
+import inspect
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from restoration.config import build
+from restoration.errors import ConfigError, RequestError
+from restoration.networks import NETWORKS
+from restoration.restorers.network import Restorer
+
+MEANINGLESS = {
+    "steps": "restores in one pass; expected a restorer with steps, such as a posterior-mean flow",
+    "seed": "draws nothing; expected a restorer that starts from noise, such as a posterior-mean flow",
+}
+
+
+def with_sampling(restorer: Restorer, steps: int | None = None, seed: int | None = None) -> Restorer:
+    """Return the restorer with another number of steps, or another seed; the weights are the same tensors."""
+    wanted = {word: value for word, value in (("steps", steps), ("seed", seed)) if value is not None}
+    taken = inspect.signature(type(restorer.network)).parameters
+    for word, value in wanted.items():
+        if word not in taken:
+            raise RequestError(f"--{word} {value}: '{restorer.card.name}' {MEANINGLESS[word]}")
+    return _rebuilt(restorer, wanted) if wanted else restorer
+
+
+def _rebuilt(restorer: Restorer, wanted: dict[str, Any]) -> Restorer:
+    spec = {**restorer.card.network, **wanted}
+    try:
+        with torch.random.fork_rng(devices=[]):  # building draws an initialisation
+            network = build(NETWORKS, spec, "network", "network")
+    except ConfigError as error:
+        asked = " ".join(f"--{word} {value}" for word, value in wanted.items())
+        raise RequestError(f"{asked}: {error}") from None
+    network.load_state_dict(restorer.network.state_dict(), assign=True)
+    return Restorer(network, replace(restorer.card, network=spec), restorer.digest).eval()
