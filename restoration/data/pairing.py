@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from restoration.curation.cutting import whole_scale
+from restoration.curation.cutting import fits, usual_scale, whole_scale
 from restoration.errors import ConfigError, ImageError
 
 if TYPE_CHECKING:
@@ -57,14 +57,11 @@ def common_scale(clean: np.ndarray, degraded: np.ndarray, names: Sequence[object
 
     Sizes of 0 are not known, and pass.
     """
-    scales = [
-        whole_scale(tuple(map(int, a)), tuple(map(int, b))) if a.all() and b.all() else 0
-        for a, b in zip(clean, degraded, strict=True)
-    ]
-    known = [scale for scale in scales if scale]
-    usual = max(sorted(set(known)), key=known.count) if known else None
-    for scale, a, b, name in zip(scales, clean, degraded, names, strict=True):
-        if scale is None or (scale and scale != usual):
+    sizes = [(tuple(map(int, a)), tuple(map(int, b))) for a, b in zip(clean, degraded, strict=True)]
+    known = [(a, b) for a, b in sizes if all(a) and all(b)]
+    usual = usual_scale(known)  # small images fit several scales
+    for (a, b), name in zip(sizes, names, strict=True):
+        if all(a) and all(b) and not (usual and fits(a, b, usual)):
             expected = f"a scale of {usual}, as most have" if usual else "clean to be a whole multiple"
             raise ConfigError(f"{name}: {a[1]}x{a[0]} pixels, degraded {b[1]}x{b[0]}; expected {expected}")
     return usual or 1
