@@ -2,16 +2,20 @@
 
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from restoration import cli_dials as dials
+from restoration import cli_video as video
 from restoration.cli_data import data
 from restoration.cli_degrade import degrade
 from restoration.cli_import import import_
-from restoration.cli_options import DataRoot, Device, Json, Precision, Quiet, Set, Tile, file_counter
-from restoration.cli_parts import list_, show, weights
+from restoration.cli_options import Compile, DataRoot, Device, Json, Precision, Quiet, Set, Tile, Wrap
+from restoration.cli_parts import list_, show
+from restoration.cli_weights import weights
 from restoration.errors import RestorationError
 
 UsageError = typer.BadParameter.__base__  # click's own class, wherever this typer keeps it
@@ -100,14 +104,29 @@ def apply(
     restorer: Annotated[
         str, typer.Argument(help="A file, a shipped name (`list restorers`), or bicubic-x4.")
     ],
-    inputs: Annotated[list[str], typer.Argument(metavar="INPUT...", help="Images, folders, globs.")],
+    inputs: Annotated[list[str], typer.Argument(metavar="INPUT...", help="Images, videos, folders, globs.")],
     out: Annotated[Path, typer.Option(help="Folder; or a file, for one input.")],
     tile: Tile = "auto",
     precision: Precision = "auto",
     device: Device = "auto",
+    wrap: Wrap = "off",
+    compile_: Compile = False,
     self_ensemble: Annotated[
         bool, typer.Option("--self-ensemble", help="Average over eight flips and turns.")
     ] = False,
+    perception: dials.Perception = None,
+    with_: dials.With = None,
+    interpolate: dials.Interpolate = "outputs",
+    steps: dials.Steps = None,
+    seed: dials.Seed = None,
+    consistent: dials.Consistent = False,
+    mask: dials.Mask = None,
+    hole: dials.Hole = "white",
+    frames: video.Frames = "",
+    codec: video.Codec = "auto",
+    crf: video.Crf = None,
+    segment: video.Segment = 96,
+    set_: Set = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing outputs.")] = False,
     suffix: Annotated[str, typer.Option(help="Added to every output's name.")] = "",
     format_: Annotated[str, typer.Option("--format", help="png, jpg, webp, tif or keep.")] = "keep",
@@ -116,15 +135,18 @@ def apply(
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
-    """Restore images, folders or globs; existing outputs are kept, one unreadable file stops nothing."""
+    """Restore images, videos, folders or globs; existing outputs are kept, one unreadable file stops nothing."""
     from restoration.apply import apply as run
+    from restoration.pace import Pace
     from restoration.printing import applied
-    from restoration.weights import load
 
     how = _inference(tile, precision, self_ensemble, device)
+    how = replace(how, consistent=consistent, wrap=wrap, compile=compile_)
+    chosen = dials.dialled(restorer, set_ or [], perception, with_, interpolate, steps, seed)
     report = run(
-        load(restorer), inputs, out, **vars(how), overwrite=overwrite, suffix=suffix, format=format_,
-        max_pixels=max_pixels, shard=_shard(shard), on_file=file_counter(quiet or json),
+        chosen, inputs, out, **vars(how), masks=dials.masks(mask, hole),
+        films=video.films(frames, codec, crf, segment, quiet or json), overwrite=overwrite, suffix=suffix,
+        format=format_, max_pixels=max_pixels, shard=_shard(shard), pace=Pace(quiet or json),
     )  # fmt: skip
     applied(report, quiet, json)
     raise typer.Exit(report.exit_code)
@@ -235,13 +257,12 @@ def _inference(tile: str, precision: str, ensemble: bool, device: str) -> "Infer
     return Inference(int(tile) if tile.isdecimal() else tile, precision, ensemble, _device(device))
 
 
-def _shard(text: str) -> tuple[int, int]:
-    """Return (which, of how many): as asked, else this rank's share under torchrun."""
-    from restoration import distributed
+def _shard(text: str) -> tuple[int, int] | None:
+    """Return (which, of how many) as asked; None leaves it to the ranks under torchrun to share the work."""
     from restoration.errors import RequestError
 
     if not text:
-        return distributed.rank(), distributed.world()
+        return None
     which, _, total = text.partition("/")
     if not (which.isdecimal() and total.isdecimal() and int(which) < int(total)):
         raise RequestError(f"--shard {text}: expected i/n with i from 0 to n-1")
@@ -265,7 +286,7 @@ app.command(name="import")(import_)
 app.add_typer(data)
 app.command(name="list")(list_)
 app.command()(show)
-app.command()(weights)
+app.add_typer(weights)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,12 @@ Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
 DataRoot = Annotated[Path | None, typer.Option("--data", help="Data root; else RESTORATION_DATA.")]
 Tile = Annotated[str, typer.Option(help="auto, off, or the side of a tile in input pixels.")]
 Precision = Annotated[str, typer.Option(help="auto, fp32 or bf16.")]
+Wrap = Annotated[
+    str, typer.Option(help="off, x, y or both: edges that join, as those of seamless textures do.")
+]
+Compile = Annotated[
+    bool, typer.Option("--compile", help="Have PyTorch compile the network; pays where work takes minutes.")
+]
 
 
 def file_counter(quiet: bool) -> Callable[[Path, str], None]:

@@ -1,44 +1,39 @@
-"""Image files to upright samples, all 16 bits of them, and metadata; called by ``restoration.image``."""
+"""Image files to upright samples, all bits of them, and metadata; called by ``restoration.image``."""
 
-import io
 import logging
 import os
 import struct
-import sys
 import threading
 import warnings
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext, suppress
-from dataclasses import dataclass
-from pathlib import Path
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field
 from typing import IO
 
 import numpy as np
-from PIL import Image, ImageCms, UnidentifiedImageError
+from PIL import Image, features
 from PIL.ImageFile import ImageFile
-from PIL.TiffImagePlugin import TiffImageFile
 
-from restoration.exif import exif_of, exif_of_tiff, turned, upright
+from restoration.exif import exif_of, exif_of_tiff, resolution, stated_orientation, turned, upright
+from restoration.formats import bands, jpeg, png_reading, tiff_reading
+from restoration.formats.by_pillow import CONVERTED, Unsupported, ppm_samples, samples_by_pillow
+from restoration.formats.metadata import Stored, iptc_of_resources, xmp_orientation, xmp_upright
 
-FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+__all__ = ["DAMAGE", "FORMATS", "PILLOW_SETTINGS", "Decoded", "Unsupported", "decode", "decode_page"]
+
+FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP", *(("AVIF",) if features.check("avif") else ()))
 # What Pillow's decoders raise on damaged files; tests cut and flip bytes of every format.
 DAMAGE = (
     OSError, SyntaxError, ValueError, EOFError, TypeError, LookupError, ArithmeticError, AttributeError,
     AssertionError, RuntimeError, MemoryError, struct.error, zlib.error,
 )  # fmt: skip
-
-
 TIFF_LOGGER = logging.getLogger("PIL.TiffImagePlugin")
-
-
-class Unsupported(Exception):
-    """The file is sound but holds something that is not read; the message says what."""
 
 
 @dataclass(frozen=True)
 class Decoded:
-    """Upright samples (H, W, C) with the alpha channel last, and what came with them."""
+    """Upright samples (H, W, 1 or 3) and alpha (H, W, 1), and what came with them."""
 
     samples: np.ndarray
     palette: bool
@@ -46,6 +41,22 @@ class Decoded:
     exif: bytes | None
     dpi: tuple[float, float] | None
     lossless: bool
+    alpha: np.ndarray | None = None
+    xmp: bytes | None = None
+    iptc: bytes | None = None
+    stored: Stored = field(default_factory=Stored)
+    notes: tuple[str, ...] = ()
+
+
+@dataclass
+class _Beside:
+    """What is found beside the samples, before orientation is applied."""
+
+    icc: bytes | None = None
+    exif: bytes = b""
+    xmp: bytes | None = None
+    iptc: bytes | None = None
+    dpi: tuple[float, float] | None = None
 
 
 @contextmanager
@@ -97,190 +108,160 @@ PILLOW_SETTINGS = _PillowSettings()
 
 
 def decode(image: ImageFile, stream: IO[bytes]) -> Decoded:
-    """Return what the opened but not yet loaded ``image`` holds; ``stream`` is its file."""
+    """Return what the opened ``image`` holds at the frame it stands at; ``stream`` is its file."""
     with _silent_libtiff() if image.format == "TIFF" else nullcontext():
+        if image.format == "TIFF":
+            pages = tiff_reading.pages(stream)
+            page = next((p for p in pages if p.number == image.tell()), None)
+            return _tiff(stream, page, image) if page else _decode(image, stream)
         return _decode(image, stream)
 
 
-def _decode(image: ImageFile, stream: IO[bytes]) -> Decoded:
-    palette = image.mode in ("P", "PA")
-    if image.mode in ("CMYK", "LAB", "YCbCr"):
-        samples, icc = np.asarray(_to_srgb(image)), None
+def decode_page(stream: IO[bytes], page: tiff_reading.Page, image: ImageFile | None) -> Decoded:
+    """Return one page of a TIFF; ``image`` is Pillow's, where it can open the file, for pages it must read."""
+    with _silent_libtiff():
+        return _tiff(stream, page, image)
+
+
+def _tiff(stream: IO[bytes], page: tiff_reading.Page, image: ImageFile | None) -> Decoded:
+    notes: tuple[str, ...] = ()
+    beside = _beside_of_page(stream, page)
+    if page.readable:
+        samples, alpha = tiff_reading.samples_of(stream, page)
+        extra = page.channels - samples.shape[2] - (alpha is not None)
+        notes = (f"{extra} further channels of a pixel were left out",) if extra else ()
+        if samples.dtype.kind == "f" and page.dtype is not None and page.dtype.itemsize == 8:
+            notes = (*notes, "floats of 64 bits were read as 32")
+        samples, alpha = _turned(samples, alpha, page.get(274, 1))
     else:
-        samples, icc = _samples(image, stream), image.info.get("icc_profile")
-    samples = samples if samples.ndim == 3 else samples[..., None]
-    if isinstance(image, TiffImageFile):
-        exif = exif_of_tiff(image)  # Pillow has turned the samples upright
-    else:
-        orientation, exif = upright(exif_of(image))
-        samples = turned(samples, orientation)
-    # a TIFF that says nothing of its resolution has 1 dpi, says Pillow
-    dpi = None if image.format == "TIFF" and 282 not in image.tag_v2 else image.info.get("dpi")
+        if image is None:
+            raise Unsupported(f"samples of {page.get(258, 1)} bits of kind {page.get(339, 1)}")
+        image.seek(page.number)
+        notes = _conversion(image)
+        samples, alpha = _parted(samples_by_pillow(image, stream, FORMATS))  # Pillow turns them upright
+        beside.icc = None if image.mode in CONVERTED else beside.icc
+    stored = Stored(
+        palette=page.get(262, 1) == 3, peak=1 if page.get(258, 1) == 1 else None,
+        premultiplied=page.get(338) == tiff_reading.ASSOCIATED,
+    )  # fmt: skip
+    xmp = xmp_upright(beside.xmp) if beside.xmp else None
     return Decoded(
-        samples, palette, icc or None, exif or None,
-        (float(dpi[0]), float(dpi[1])) if dpi else None,
-        _is_lossless(image, stream),
+        samples, stored.palette, beside.icc, beside.exif or None, beside.dpi, True, alpha,
+        xmp, beside.iptc, stored, notes,
     )  # fmt: skip
 
 
-def unreadable(path: Path, error: BaseException) -> str:
-    """Return why a file whose decoding ended in ``error`` is not a readable image."""
-    size = path.stat().st_size
-    if size == 0:
-        return "empty file"
-    with path.open("rb") as stream:
-        declared = _declared_size(stream)
-    if declared and declared > size:
-        return f"truncated after {size} of {declared} bytes"
-    if isinstance(error, UnidentifiedImageError) and declared is None:
-        return f"none of {', '.join(FORMATS)}"
-    if isinstance(error, MemoryError):
-        return "not enough memory to decode it"
-    text = " ".join(str(error).replace("decoder error -2", "broken data").split())
-    if "truncated" in text.lower() or "buffer is not large enough" in text:
-        return f"truncated after {size} bytes"
-    return f"damaged: {text}" if text and not isinstance(error, UnidentifiedImageError) else "damaged header"
+def _beside_of_page(stream: IO[bytes], page: tiff_reading.Page) -> _Beside:
+    resources = tiff_reading.raw_tag(page, 34377)
+    iptc = tiff_reading.raw_tag(page, 33723) or (iptc_of_resources(resources) if resources else None)
+    if iptc and iptc[:1] != b"\x1c" and len(iptc) % 4 == 0 and iptc[3:4] == b"\x1c":
+        iptc = np.frombuffer(iptc, "<u4").astype(">u4").tobytes()  # called LONG, and swapped as such
+    dpi, per_inch = None, {2: 1.0, 3: 2.54}.get(page.get(296, 2))
+    if 282 in page.tags and per_inch:
+        x, y = page.tags[282], page.tags.get(283, page.tags[282])
+        dpi = (float(x) * per_inch, float(y) * per_inch)
+    return _Beside(
+        tiff_reading.raw_tag(page, 34675), exif_of_tiff(tiff_reading.exif_block(stream, page)),
+        tiff_reading.raw_tag(page, 700), iptc, dpi,
+    )  # fmt: skip
 
 
-def _samples(image: ImageFile, stream: IO[bytes]) -> np.ndarray:
-    rawmode = str(_arguments(image)[0])
-    if image.mode in ("RGB", "RGBA") and rawmode.endswith((";16B", ";16L", ";16N")):
-        return _deep_samples(image, rawmode, stream)
-    if image.format == "PPM" and image.mode == "RGB" and _ppm_maximum(image) > 255:
-        return _deep_ppm(image, stream)
-    if image.mode.startswith("I"):
-        return _deep_grey(image, rawmode)
-    if image.mode in ("P", "PA"):
-        transparent = image.mode == "PA" or "transparency" in image.info
-        return np.asarray(image.convert("RGBA" if transparent else "RGB"))
-    if image.mode in ("RGBa", "La"):
-        return np.asarray(image.convert("RGBA" if image.mode == "RGBa" else "LA"))
-    if image.mode not in ("1", "L", "LA", "RGB", "RGBA"):
-        raise Unsupported(f"samples of kind '{image.mode}'; expected 8 or 16 bits")
-    samples = np.asarray(image.convert("L") if image.mode == "1" else image)
-    return _with_key(samples, image, levels={"L;2": 85, "L;4": 17}.get(rawmode, 1))
+def _decode(image: ImageFile, stream: IO[bytes]) -> Decoded:
+    notes, palette = _conversion(image), image.mode in ("P", "PA")
+    converted = image.mode in CONVERTED
+    png = png_reading.beside(stream) if image.format == "PNG" else None
+    ppm = ppm_samples(stream) if image.format == "PPM" else None
+    alpha: np.ndarray | None
+    if ppm:
+        samples, alpha = ppm[0], None
+    elif png and png.streamable and _is_large(image):
+        samples, alpha = png_reading.large_samples(stream, image.height, image.width)
+    else:
+        samples, alpha = _parted(samples_by_pillow(image, stream, FORMATS))
+    beside, stored = _beside(image, stream, png)
+    if converted:
+        beside.icc = None
+    orientation, exif = upright(beside.exif)
+    if beside.xmp:
+        if stated_orientation(beside.exif) is None:
+            orientation = xmp_orientation(beside.xmp)
+        beside.xmp = xmp_upright(beside.xmp)
+    peak = ppm[1] if ppm and ppm[1] not in (255, 65535) else stored.peak
+    samples, alpha = _turned(samples, alpha, orientation)
+    return Decoded(
+        samples, palette, beside.icc, exif or None, beside.dpi, _is_lossless(image, stream), alpha, beside.xmp,
+        beside.iptc, Stored(
+            palette, peak, stored.tables, False, stored.chunks, stored.comment, stored.extended_xmp,
+            bool(image.info.get("default_image")),
+        ), notes,
+    )  # fmt: skip
 
 
-def _arguments(image: ImageFile) -> tuple[object, ...]:
-    """Return what Pillow gives its decoder: first its name for the layout of the samples in the file."""
-    arguments = image.tile[0].args if image.tile else ""
-    return arguments if isinstance(arguments, tuple) and arguments else (arguments,)
+def _beside(image: ImageFile, stream: IO[bytes], png: png_reading.Beside | None) -> tuple[_Beside, Stored]:
+    """Return what a loaded image, not a TIFF, holds beside the samples."""
+    info = image.info
+    exif, xmp, dpi = exif_of(image), info.get("xmp"), info.get("dpi")
+    xmp = xmp.encode() if isinstance(xmp, str) else xmp
+    beside = _Beside(info.get("icc_profile") or None, exif, xmp or None, None)
+    stored = Stored(peak=1 if image.mode == "1" else None)
+    if png:
+        beside.exif, beside.xmp, beside.iptc = png.exif or exif, png.xmp or xmp, png.iptc
+        stored = Stored(peak=png.peak, chunks=png.kept)
+    elif image.format in ("JPEG", "MPO"):
+        found = jpeg.segments(stream)
+        beside.iptc = found.iptc
+        tables = getattr(image, "quantization", {})
+        stored = Stored(
+            tables=tuple(tuple(tables[key]) for key in sorted(tables)), comment=found.comment,
+            extended_xmp=found.extended_xmp,
+        )  # fmt: skip
+    elif image.format == "GIF" and isinstance(info.get("comment"), bytes):
+        stored = Stored(comment=info["comment"])
+    elif image.format in ("WEBP", "AVIF") and beside.exif:
+        dpi = resolution(beside.exif)
+    beside.dpi = (float(dpi[0]), float(dpi[1])) if dpi else None
+    return beside, stored
 
 
-def _deep_samples(image: ImageFile, rawmode: str, stream: IO[bytes]) -> np.ndarray:
-    """Return 16-bit colour, of which Pillow keeps only the high bytes.
+def _conversion(image: ImageFile) -> tuple[str, ...]:
+    """Return what reading changes, in words."""
+    if image.format == "AVIF" and _is_deep_avif(image):
+        return ("10 or 12 bits were read as 8",)
+    return (f"{image.mode} was converted to sRGB",) if image.mode in CONVERTED else ()
 
-    Its reader for the other byte order keeps the low bytes of the same samples: two readings give all bits.
-    """
-    if _tiff_tag(image, 284) == 2:
-        raise Unsupported("16-bit samples in separate planes; expected them pixel by pixel")
-    if rawmode == "LA;16B":  # Pillow has no reading for the low bytes: take the four bytes as they are
-        image._mode = "RGBA"
-        image.tile = [image.tile[0]._replace(args="RGBA")]
-        return np.asarray(image).view(">u2").astype(np.uint16)
-    little = rawmode[-1] == "L" or (rawmode[-1] == "N" and sys.byteorder == "little")
-    swapped = rawmode[:-1] + ("B" if little else "L")
-    high = np.asarray(image)
+
+def _is_deep_avif(image: ImageFile) -> bool:
+    """Whether the first AV1 configuration record (AV1-ISOBMFF, 2.3.3) tells of more than 8 bits."""
+    stream = image.fp
+    if stream is None:
+        return False
+    position = stream.tell()
     stream.seek(0)
-    again = Image.open(stream, formats=FORMATS)
-    again.tile = [tile._replace(args=(swapped, *_arguments(again)[1:])) for tile in again.tile]
-    samples = high.astype(np.uint16)
-    samples <<= 8
-    samples |= np.asarray(again)
-    return _with_key(samples, image)
+    head = stream.read(1 << 16)
+    stream.seek(position)
+    record = head.find(b"av1C")
+    return record >= 0 and bool(head[record + 6 : record + 7] > b"" and head[record + 6] & 0x40)
 
 
-def _tiff_tag(image: ImageFile, tag: int) -> object:
-    return image.tag_v2.get(tag) if isinstance(image, TiffImageFile) else None
+def _turned(
+    samples: np.ndarray, alpha: np.ndarray | None, orientation: int
+) -> tuple[np.ndarray, np.ndarray | None]:
+    return turned(samples, orientation), None if alpha is None else turned(alpha, orientation)
 
 
-def _deep_grey(image: ImageFile, rawmode: str) -> np.ndarray:
-    if rawmode in ("I;12", "I;16S", "I;16BS", "I;32S", "I;32BS", "I;32NS"):
-        raise Unsupported(f"samples of kind '{rawmode}'; expected 8 or 16 bits")
-    samples = np.asarray(image)
-    if samples.min() < 0 or samples.max() > 65535:
-        raise Unsupported("samples of 32 bits; expected 8 or 16")
-    samples = samples.astype(np.uint16)
-    if _tiff_tag(image, 262) == 0:
-        samples = 65535 - samples  # white is zero
-    return _with_key(samples, image)
+def _parted(samples: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+    colours = 1 if samples.shape[2] < 3 else 3
+    return samples[..., :colours], samples[..., colours:] if samples.shape[2] > colours else None
 
 
-def _deep_ppm(image: ImageFile, stream: IO[bytes]) -> np.ndarray:
-    """Return a binary PPM with more than 8 bits, scaled to 16."""
-    codec, _, offset, _ = image.tile[0]
-    maximum = _ppm_maximum(image)
-    if codec == "ppm_plain":
-        raise Unsupported("16-bit colour written as text (P3); expected binary (P6)")
-    width, height = image.size
-    stream.seek(offset)
-    data = stream.read(width * height * 6)
-    if len(data) < width * height * 6:
-        raise OSError("image file is truncated")
-    samples = np.frombuffer(data, ">u2").reshape(height, width, 3).astype(np.uint32)
-    return ((samples * 65535 + maximum // 2) // maximum).astype(np.uint16)
-
-
-def _ppm_maximum(image: ImageFile) -> int:
-    arguments = _arguments(image)
-    maximum = arguments[1] if len(arguments) > 1 else 255
-    assert isinstance(maximum, int)
-    return maximum
-
-
-def _with_key(samples: np.ndarray, image: Image.Image, levels: int = 1) -> np.ndarray:
-    """Return the samples, with alpha if one colour stands for transparent (tRNS of grey and RGB files)."""
-    key = image.info.get("transparency")
-    if key is None or image.mode in ("LA", "RGBA", "P", "PA") or isinstance(key, bytes):
-        return samples
-    samples = samples if samples.ndim == 3 else samples[..., None]
-    peak = np.iinfo(samples.dtype).max
-    alpha = np.where((samples == np.asarray(key) * levels).all(-1, keepdims=True), 0, peak)
-    return np.concatenate([samples, alpha.astype(samples.dtype)], -1)
-
-
-def _to_srgb(image: Image.Image) -> Image.Image:
-    """Return CMYK, Lab or YCbCr as sRGB; no writer here stores these, and networks see RGB."""
-    embedded, srgb = image.info.get("icc_profile"), ImageCms.createProfile("sRGB")
-    if image.mode == "LAB":
-        lab = ImageCms.createProfile("LAB")
-        return ImageCms.profileToProfile(image, lab, srgb, outputMode="RGB") or image
-    converted = None
-    if image.mode == "CMYK" and embedded:
-        with suppress(ImageCms.PyCMSError):  # a profile that is broken, or of another colour space
-            converted = ImageCms.profileToProfile(image, io.BytesIO(embedded), srgb, outputMode="RGB")
-    return converted or image.convert("RGB")
+def _is_large(image: ImageFile) -> bool:
+    """Whether the samples of a still picture are to lie in a temporary file."""
+    size = image.width * image.height * len(image.getbands())
+    return size > bands.MAPPED_BYTES and getattr(image, "n_frames", 1) == 1
 
 
 def _is_lossless(image: ImageFile, stream: IO[bytes]) -> bool:
     if image.format == "WEBP":
         stream.seek(0)
         return b"VP8L" in stream.read(1 << 20)
-    return image.format not in ("JPEG", "MPO")
-
-
-def _declared_size(stream: IO[bytes]) -> int | None:
-    """Return how long the file says it is; 0 where its format does not say, None where it is no image."""
-    head = stream.read(26)
-    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
-        return 8 + int.from_bytes(head[4:8], "little")
-    if head[:2] == b"BM":
-        return int.from_bytes(head[2:6], "little")
-    if head[:8] == b"\x89PNG\r\n\x1a\n":
-        return _declared_png_size(stream)
-    if head[:4] in (b"II*\0", b"MM\0*"):  # the directory, with two bytes at least, lies where the header says
-        return int.from_bytes(head[4:8], "little" if head[:1] == b"I" else "big") + 2
-    known = (b"\xff\xd8\xff", b"GIF8", b"II+\0", b"MM\0+")
-    return 0 if head.startswith(known) or (head[:1] == b"P" and head[1:2] in b"123456") else None
-
-
-def _declared_png_size(stream: IO[bytes]) -> int:
-    position, kind = 8, b""
-    while kind != b"IEND":
-        stream.seek(position)
-        head = stream.read(8)
-        if len(head) < 8:
-            return position + 12  # at least the chunk that should stand here
-        length, kind = int.from_bytes(head[:4], "big"), head[4:]
-        position += 12 + length
-    return position
+    return image.format not in ("JPEG", "MPO", "AVIF")

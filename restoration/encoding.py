@@ -1,220 +1,232 @@
-"""Samples to image files; PNG, TIFF and PPM band by band and up to 16 bits; called by ``restoration.image``.
+"""Samples to image files, with what belongs to them; called by ``restoration.image``.
 
-Pillow writes no 16-bit colour, and copies a picture before compressing it; the writers here do better.
+Pillow writes no 16-bit colour, copies a picture before compressing it, and merges frames; what is written without
+it is in ``restoration.formats``.
 """
 
-import os
 import struct
-import zlib
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import IO, TypeVar
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import IO, cast
 
 import numpy as np
 from PIL import Image
-from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
-from restoration.exif import SUB_IFDS, TIFF_TEXT
+from restoration.formats import animation, jpeg, png_writing
+from restoration.formats.bands import Samples, bands_of
+from restoration.formats.metadata import Metadata
+from restoration.formats.palettes import indices_of, narrowed, palette_of
+from restoration.formats.png_writing import KINDS, Layout, PngWriter
+from restoration.formats.tiff_reading import multiplied
+from restoration.formats.tiff_writing import FLOAT, TiffWriter
 
-T = TypeVar("T")
-
-BAND_BYTES = 1 << 18  # of samples, filtered and compressed at a time: they stay in a core's cache
-BANDS_AHEAD = 32
-ADLER = 65521
+__all__ = ["Metadata"]
+JPEG_QUALITY, WEBP_QUALITY, AVIF_QUALITY = 95, 95, 95
 INCH = 0.0254  # metres
-JPEG_QUALITY, WEBP_QUALITY = 95, 95
+LARGEST_MARKER = 65000  # bytes of a JPEG segment, less what leads it
 
 
-@dataclass(frozen=True)
-class Metadata:
-    """What is written beside the samples, as far as the format has a place for it."""
-
-    icc: bytes | None = None
-    exif: bytes | None = None
-    dpi: tuple[float, float] | None = None
-    lossless: bool = True  # WebP has both kinds
+def plain_layout(height: int, width: int, channels: int, dtype: np.dtype) -> Layout:
+    """Return the layout of samples as they are."""
+    kind = FLOAT if dtype.kind == "f" else KINDS[channels]
+    return Layout(height, width, dtype.itemsize * 8, kind)
 
 
-def write_png(stream: IO[bytes], samples: np.ndarray, metadata: Metadata) -> None:
-    """Write samples (H, W, 1 to 4) of uint8 or uint16 as PNG.
-
-    Rows are Paeth-filtered, then deflated by run lengths and Huffman codes alone: on photographs that is as
-    small as zlib's search for repeats, at several times its speed.
-    """
-    height, width, channels = samples.shape
-    kind = {1: 0, 2: 4, 3: 2, 4: 6}[channels]
-    stream.write(b"\x89PNG\r\n\x1a\n")
-    _chunk(stream, b"IHDR", struct.pack(">LL5B", width, height, samples.itemsize * 8, kind, 0, 0, 0))
-    if metadata.icc:
-        _chunk(stream, b"iCCP", b"ICC profile\0\0" + zlib.compress(metadata.icc))
-    if metadata.exif:
-        _chunk(stream, b"eXIf", metadata.exif)
-    if metadata.dpi:
-        _chunk(stream, b"pHYs", struct.pack(">LLB", *(round(dpi / INCH) for dpi in metadata.dpi), 1))
-    checksum, start = 1, b"\x78\x01"
-    for data, adler, length in _parallel(lambda rows: _png_band(samples, rows), _bands(samples)):
-        _chunk(stream, b"IDAT", start + data)
-        checksum, start = _joined_adler(checksum, adler, length), b""
-    _chunk(stream, b"IDAT", b"\x03\x00" + struct.pack(">L", checksum))  # an empty block that is the last
-    _chunk(stream, b"IEND", b"")
+def write_png(stream: IO[bytes], samples: Samples, metadata: Metadata) -> None:
+    """Write samples (H, W, 1 to 4) of uint8 or uint16 as PNG: with a palette or few bits where they came so."""
+    samples, layout = _as_stored(samples, metadata, alpha_in_palette=True)
+    writer = PngWriter(stream, layout, metadata)
+    step = bands_of(samples)[0][1] * 32
+    for first in range(0, len(samples), step):
+        writer.write(samples[first : first + step])
+    writer.close()
 
 
-def write_tiff(stream: IO[bytes], samples: np.ndarray, metadata: Metadata) -> None:
-    """Write samples (H, W, 1 to 4) of uint8 or uint16 as TIFF: deflated strips of horizontal differences."""
-    height, width, channels = samples.shape
-    stream.write(b"II*\0\0\0\0\0")
-    offsets, lengths, bands = [], [], _bands(samples)
-    for data in _parallel(lambda rows: _tiff_band(samples, rows), bands):
-        offsets.append(stream.tell())
-        lengths.append(stream.write(data))
-    start = stream.tell() + stream.tell() % 2
-    directory = ImageFileDirectory_v2(b"II*\0\0\0\0\0")
-    _add_exif(directory, metadata.exif)
-    tags = {
-        256: width, 257: height, 258: (samples.itemsize * 8,) * channels, 259: 8,
-        262: 2 if channels > 2 else 1, 273: tuple(offsets), 277: channels,
-        278: bands[0][1], 279: tuple(lengths), 284: 1, 317: 2,
-    }  # fmt: skip
-    if channels in (2, 4):
-        tags[338] = (2,)  # opacity, not multiplied into the colours
-    if metadata.dpi:
-        tags |= {282: metadata.dpi[0], 283: metadata.dpi[1], 296: 2}
-    for tag, value in tags.items():
-        directory[tag] = value
-    if metadata.icc:
-        directory[34675] = metadata.icc
-    stream.seek(start)
-    stream.write(_with_offsets(directory.tobytes(start), start, offsets))
-    stream.seek(4)
-    stream.write(struct.pack("<L", start))
+def write_tiff(stream: IO[bytes], samples: Samples, metadata: Metadata) -> None:
+    """Write samples (H, W, 1 to 4) of uint8, uint16 or float32 as TIFF."""
+    write_tiff_pages(stream, [samples], [metadata])
 
 
-def write_ppm(stream: IO[bytes], samples: np.ndarray, metadata: Metadata) -> None:
+def write_tiff_pages(stream: IO[bytes], pages: Sequence[Samples], metadata: Sequence[Metadata]) -> None:
+    """Write the pages of a TIFF file, each with what belongs to it."""
+    total = sum(int(np.prod(page.shape, dtype=np.int64)) * page.itemsize for page in pages)
+    writer = TiffWriter(stream, total)
+    for page, about in zip(pages, metadata, strict=True):
+        if about.stored.premultiplied and page.shape[2] in (2, 4):
+            whole = np.asarray(page)
+            page = np.concatenate([multiplied(whole[..., :-1], whole[..., -1:]), whole[..., -1:]], -1)
+        else:
+            about = replace(about, stored=replace(about.stored, premultiplied=False))
+        samples, layout = _as_stored(page, about, alpha_in_palette=False)
+        layout = replace(layout, bits=8) if layout.palette is not None else layout
+        writer.page(layout, samples, about)
+
+
+def write_ppm(stream: IO[bytes], samples: Samples, metadata: Metadata) -> None:
     """Write samples (H, W, 1 or 3) of uint8 or uint16 as binary PGM or PPM, which hold no metadata."""
     height, width, channels = samples.shape
-    stream.write(
-        b"P%d\n%d %d\n%d\n" % (6 if channels == 3 else 5, width, height, np.iinfo(samples.dtype).max)
-    )
-    for first, last in _bands(samples):
-        stream.write(_big_endian(samples[first:last]).tobytes())
+    peak = int(np.iinfo(samples.dtype).max)
+    if metadata.stored.peak not in (None, 1) and (metadata.stored.peak > 255) == (peak > 255):
+        levels = narrowed(samples, metadata.stored.peak)
+        samples, peak = (samples, peak) if levels is None else (levels, metadata.stored.peak)
+    stream.write(b"P%d\n%d %d\n%d\n" % (6 if channels == 3 else 5, width, height, peak))
+    for first, last in bands_of(samples):
+        band = samples[first:last]
+        stream.write(np.ascontiguousarray(band, band.dtype.newbyteorder(">")).tobytes())
 
 
-def write_jpeg(stream: IO[bytes], samples: np.ndarray, metadata: Metadata) -> None:
-    """Write samples (H, W, 1 or 3) of uint8 as JPEG with full colour resolution."""
-    _pillow(samples).save(
-        stream, "JPEG", quality=JPEG_QUALITY, subsampling="4:4:4", icc_profile=metadata.icc,
-        exif=b"Exif\0\0" + metadata.exif if metadata.exif else b"", dpi=metadata.dpi or (0, 0),
+def write_jpeg(stream: IO[bytes], samples: Samples, metadata: Metadata) -> None:
+    """Write samples (H, W, 1 or 3) of uint8 as JPEG with full colour resolution.
+
+    The quality is the one asked for, else that of the JPEG they come from (by its own tables), but not below
+    ``jpeg.LEAST_QUALITY``.
+    """
+    tables = metadata.stored.tables
+    options: dict[str, object] = {}
+    if metadata.quality is None and tables and jpeg.quality_of(tables[0]) >= jpeg.LEAST_QUALITY:
+        options["qtables"] = [list(table) for table in tables[:2]]
+    elif metadata.quality is None and tables:
+        options["quality"] = jpeg.LEAST_QUALITY
+    else:
+        options["quality"] = metadata.quality or JPEG_QUALITY
+    if metadata.stored.comment and len(metadata.stored.comment) < LARGEST_MARKER:
+        options["comment"] = metadata.stored.comment
+    exif = metadata.exif if metadata.exif and len(metadata.exif) < LARGEST_MARKER else None
+    xmp = metadata.xmp if metadata.xmp and len(metadata.xmp) < LARGEST_MARKER else None
+    image = _pillow(samples)
+    image.save(
+        cast(IO[bytes], jpeg.WithSegments(stream, metadata)), "JPEG", subsampling="4:4:4", icc_profile=metadata.icc,
+        exif=b"Exif\0\0" + exif if exif else b"", dpi=_whole(metadata.dpi), **options,
+        **({"xmp": xmp} if xmp else {}),
     )  # fmt: skip
 
 
-def write_webp(stream: IO[bytes], samples: np.ndarray, metadata: Metadata) -> None:
+def write_webp(stream: IO[bytes], samples: Samples, metadata: Metadata) -> None:
     """Write samples (H, W, 1, 3 or 4) of uint8 as WebP, which has no grey."""
     _pillow(samples).save(
-        stream, "WEBP", quality=WEBP_QUALITY, lossless=metadata.lossless, exact=True,
-        icc_profile=metadata.icc or b"", exif=metadata.exif or b"",
+        stream, "WEBP", quality=metadata.quality or WEBP_QUALITY, exact=True,
+        lossless=metadata.lossless and metadata.quality is None,
+        icc_profile=metadata.icc or b"", exif=metadata.exif or b"", xmp=metadata.xmp or b"",
     )  # fmt: skip
 
 
-def write_bmp(stream: IO[bytes], samples: np.ndarray, metadata: Metadata) -> None:
-    """Write samples (H, W, 1 or 3) of uint8 as BMP."""
-    _pillow(np.ascontiguousarray(samples)).save(stream, "BMP", dpi=metadata.dpi or (96, 96))
+def write_avif(stream: IO[bytes], samples: Samples, metadata: Metadata) -> None:
+    """Write samples (H, W, 1 to 4) of uint8 as AVIF with full colour resolution."""
+    write_avif_frames(stream, [np.asarray(samples)], metadata, [0], None)
 
 
-def _pillow(samples: np.ndarray) -> Image.Image:
+def write_bmp(stream: IO[bytes], samples: Samples, metadata: Metadata) -> None:
+    """Write samples (H, W, 1, 3 or 4) of uint8 as BMP; four channels by masks, as of its fourth version."""
+    samples = np.asarray(samples)
+    if samples.shape[2] in (2, 4):
+        _write_bmp_alpha(stream, samples, metadata.dpi)
+        return
+    layout = palette_of(samples, None) if metadata.stored.palette else None
+    if layout is not None and layout.palette is not None:
+        image = Image.fromarray(indices_of(samples, None, layout)[..., 0]).convert("P")
+        image.putpalette(layout.palette.tobytes())
+    else:
+        image = _pillow(np.ascontiguousarray(samples))
+        if metadata.stored.peak == 1 and np.isin(samples, (0, 255)).all():
+            image = image.convert("1", dither=Image.Dither.NONE)
+    image.save(stream, "BMP", dpi=metadata.dpi or (96, 96))
+
+
+def write_gif(stream: IO[bytes], samples: Samples, metadata: Metadata) -> str | None:
+    """Write samples (H, W, 1 to 4) of uint8 as GIF: of more than 256 colours the nearest are kept, dithered."""
+    return write_gif_frames(stream, [samples], metadata, [0], None)
+
+
+def write_gif_frames(
+    stream: IO[bytes], frames: Sequence[Samples], metadata: Metadata, durations: Sequence[float],
+    loop: int | None,
+) -> str | None:  # fmt: skip
+    """Write frames as GIF; return what could not be kept, in words."""
+    arrays = [np.asarray(frame) for frame in frames]
+    reduced = animation.write_gif(stream, arrays, metadata, durations, loop)
+    return "GIF holds 256 colours a frame, clear or opaque: the nearest were taken" if reduced else None
+
+
+def write_webp_frames(
+    stream: IO[bytes], frames: Sequence[Samples], metadata: Metadata, durations: Sequence[float],
+    loop: int | None,
+) -> None:  # fmt: skip
+    """Write frames as WebP."""
+    arrays = [np.asarray(frame) for frame in frames]
+    animation.write_webp(stream, arrays, metadata, durations, loop, metadata.quality or WEBP_QUALITY)
+
+
+def write_png_frames(
+    stream: IO[bytes], frames: Sequence[Samples], metadata: Metadata, durations: Sequence[float],
+    loop: int | None,
+) -> None:  # fmt: skip
+    """Write frames as APNG."""
+    height, width, channels = frames[0].shape
+    layout = plain_layout(height, width, channels, frames[0].dtype)
+    png_writing.write_frames(stream, frames, layout, metadata, durations, loop)
+
+
+def write_avif_frames(
+    stream: IO[bytes], frames: Sequence[Samples], metadata: Metadata, durations: Sequence[float],
+    loop: int | None,
+) -> None:  # fmt: skip
+    """Write frames as AVIF, which repeats them for ever."""
+    first, *others = (_pillow(np.asarray(frame)) for frame in frames)
+    options = (
+        {"save_all": True, "append_images": others, "duration": [round(d) for d in durations]}
+        if others
+        else {}
+    )
+    first.save(
+        stream, "AVIF", quality=metadata.quality or AVIF_QUALITY, subsampling="4:4:4",
+        icc_profile=metadata.icc or b"", exif=metadata.exif or b"", xmp=metadata.xmp or b"", **options,
+    )  # fmt: skip
+
+
+def _as_stored(samples: Samples, metadata: Metadata, alpha_in_palette: bool) -> tuple[Samples, Layout]:
+    """Return the samples and their layout, with palette or few bits if the source had them and nothing is lost."""
+    height, width, channels = samples.shape
+    stored = metadata.stored
+    if stored.palette and samples.itemsize == 1 and (channels == 3 or (channels == 4 and alpha_in_palette)):
+        whole = np.asarray(samples)
+        colours, alpha = whole[..., :3], whole[..., 3:] if channels == 4 else None
+        layout = palette_of(colours, alpha)
+        if layout is not None:
+            return indices_of(colours, alpha, layout), layout
+    if stored.peak in (1, 3, 15) and channels == 1 and samples.itemsize == 1:
+        levels = narrowed(samples, stored.peak)
+        bits = stored.peak.bit_length()
+        if levels is not None and (alpha_in_palette or bits == 1):
+            return levels, Layout(height, width, bits, KINDS[1])
+    return samples, plain_layout(height, width, channels, samples.dtype)
+
+
+def _whole(dpi: tuple[float, float] | None) -> tuple[int, int]:
+    """Return a resolution as JPEG's header holds it."""
+    return (min(round(dpi[0]), 65535), min(round(dpi[1]), 65535)) if dpi else (0, 0)
+
+
+def _pillow(samples: Samples) -> Image.Image:
     """Return a Pillow image; colour that lies in four bytes per pixel is lent, not copied."""
+    samples = np.asarray(samples)
     height, width, channels = samples.shape
     base = samples.base
-    if channels == 3 and base is not None and base.shape == (height, width, 4) and base.flags.c_contiguous:
+    if (
+        channels == 3
+        and isinstance(base, np.ndarray)
+        and base.shape == (height, width, 4)
+        and base.flags.c_contiguous
+    ):
         return Image.frombuffer("RGBX", (width, height), base, "raw", "RGBX", 0, 1)
     return Image.fromarray(samples[..., 0] if channels == 1 else np.ascontiguousarray(samples))
 
 
-def _bands(samples: np.ndarray) -> list[tuple[int, int]]:
-    height = len(samples)
-    rows = max(1, BAND_BYTES // samples[0].nbytes)
-    return [(first, min(first + rows, height)) for first in range(0, height, rows)]
-
-
-def _parallel(encode: Callable[[tuple[int, int]], T], bands: list[tuple[int, int]]) -> Iterator[T]:
-    """Yield the encoded bands in order; few of them wait at a time, so memory stays small."""
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for i in range(0, len(bands), BANDS_AHEAD):
-            yield from pool.map(encode, bands[i : i + BANDS_AHEAD])
-
-
-def _png_band(samples: np.ndarray, rows: tuple[int, int]) -> tuple[bytes, int, int]:
-    """Return the deflated rows with the Adler checksum and the length of what was deflated."""
-    first, last = rows
-    above = samples[first - 1 : first] if first else np.zeros_like(samples[:1])
-    lines = (
-        _big_endian(np.concatenate([above, samples[first:last]])).view(np.uint8).reshape(last - first + 1, -1)
-    )
-    filtered = np.full((last - first, lines.shape[1] + 1), 4, np.uint8)  # 4 announces Paeth
-    filtered[:, 1:] = _paeth(lines, samples.shape[2] * samples.itemsize)
-    deflater = zlib.compressobj(6, zlib.DEFLATED, -15, 9, zlib.Z_RLE)
-    data = deflater.compress(filtered.data) + deflater.flush(zlib.Z_SYNC_FLUSH)
-    return data, zlib.adler32(filtered.data), filtered.size
-
-
-def _paeth(lines: np.ndarray, step: int) -> np.ndarray:
-    """Return all lines but the first as differences to Paeth's prediction (PNG specification, 9.4)."""
-    wide = np.zeros((len(lines), lines.shape[1] + step), np.int16)
-    wide[:, step:] = lines
-    left, up, corner = wide[1:, :-step], wide[:-1, step:], wide[:-1, :-step]
-    to_left, to_up = up - corner, left - corner
-    to_corner = np.abs(to_left + to_up)
-    np.abs(to_left, out=to_left)
-    np.abs(to_up, out=to_up)
-    nearest = np.where(to_up <= to_corner, up, corner)
-    nearest = np.where((to_left <= to_up) & (to_left <= to_corner), left, nearest)
-    return lines[1:] - nearest.astype(np.uint8)
-
-
-def _tiff_band(samples: np.ndarray, rows: tuple[int, int]) -> bytes:
-    band = samples[rows[0] : rows[1]]
-    differences = band.copy()
-    differences[:, 1:] -= band[:, :-1]
-    deflater = zlib.compressobj(6, zlib.DEFLATED, 15, 9, zlib.Z_RLE)
-    return (
-        deflater.compress(differences.astype(differences.dtype.newbyteorder("<")).tobytes())
-        + deflater.flush()
-    )
-
-
-def _with_offsets(directory: bytes, start: int, offsets: list[int]) -> bytes:
-    """Return a TIFF directory with these strip offsets: Pillow adds the directory's end to those given."""
-    patched = bytearray(directory)
-    (count,) = struct.unpack_from("<H", patched)
-    for entry in range(2, 2 + 12 * count, 12):
-        tag, _, length, pointer = struct.unpack_from("<HHLL", patched, entry)
-        if tag == 273:
-            struct.pack_into(f"<{length}L", patched, entry + 8 if length == 1 else pointer - start, *offsets)
-    return bytes(patched)
-
-
-def _add_exif(directory: ImageFileDirectory_v2, block: bytes | None) -> None:
-    exif = Image.Exif()
-    exif.load(b"Exif\0\0" + (block or b""))
-    for tag in TIFF_TEXT:
-        if tag in exif:
-            directory[tag] = exif[tag]
-    for tag in SUB_IFDS:
-        if exif.get_ifd(tag):
-            directory[tag] = exif.get_ifd(tag)
-
-
-def _big_endian(samples: np.ndarray) -> np.ndarray:
-    return np.ascontiguousarray(samples, samples.dtype.newbyteorder(">"))
-
-
-def _joined_adler(first: int, second: int, length: int) -> int:
-    """Return the Adler-32 of two byte strings from their own, and the length of the second."""
-    a = ((first & 0xFFFF) + (second & 0xFFFF) - 1) % ADLER
-    b = ((first >> 16) + (second >> 16) + length * ((first & 0xFFFF) - 1)) % ADLER
-    return b << 16 | a
-
-
-def _chunk(stream: IO[bytes], kind: bytes, data: bytes) -> None:
-    checksum = zlib.crc32(data, zlib.crc32(kind))
-    stream.write(struct.pack(">L", len(data)) + kind + data + struct.pack(">L", checksum))
+def _write_bmp_alpha(stream: IO[bytes], samples: np.ndarray, dpi: tuple[float, float] | None) -> None:
+    height, width, channels = samples.shape
+    colour = samples[..., :-1] if channels == 4 else samples[..., :1].repeat(3, 2)
+    rows = np.concatenate([colour[..., ::-1], samples[..., -1:]], -1)[::-1]
+    per_metre = [round(value / INCH) for value in dpi or (96, 96)]
+    header = struct.pack("<LllHHLLllLL", 108, width, height, 1, 32, 3, rows.size, *per_metre, 0, 0)
+    header += struct.pack("<4L", 0xFF0000, 0xFF00, 0xFF, 0xFF000000) + b"BGRs" + bytes(48)
+    stream.write(b"BM" + struct.pack("<LHHL", 14 + 108 + rows.size, 0, 0, 14 + 108) + header)
+    stream.write(rows.tobytes())

@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from restoration.outcome import Report
 
 
+NOTES = 5  # lines about files; more would drown what was done
+
+
 def columns(lines: Mapping[str, str]) -> str:
     """Return name and text in two columns, the text folded to the terminal's width."""
     width = max(map(len, lines), default=0) + 2
@@ -33,6 +36,13 @@ def applied(report: "Report", quiet: bool, as_json: bool) -> None:
         print(f"restoration: {line}", file=sys.stderr)
     counts = {"written": len(report.written), "kept": len(report.kept), "failed": len(report.failed)}
     if as_json:
-        print(json.dumps(counts | {"files": [str(path) for path in report.written]}))
+        result = counts | {"files": [str(path) for path in report.written]}
+        if report.measured:
+            result["measured"] = {str(path): values for path, values in report.measured.items()}
+        print(json.dumps(result))
     elif not quiet:
         print(", ".join(f"{count} {what}" for what, count in counts.items() if count) or "nothing to do")
+        for note in report.notes[:NOTES]:
+            print(note, file=sys.stderr)
+        if len(report.notes) > NOTES:
+            print(f"and {len(report.notes) - NOTES} notes more: see --json", file=sys.stderr)

@@ -13,8 +13,9 @@ from torch import Tensor, nn
 
 from restoration import bridge, checkpoint
 from restoration.catalogue import digest
-from restoration.config import build, nearest
+from restoration.config import build, check, keywords, nearest
 from restoration.errors import ConfigError, RestorationError, WeightsError
+from restoration.exporting import hub_source
 from restoration.foreign import SUFFIXES, difference, read_state, recognise
 from restoration.foreign.split import completed
 from restoration.networks import NETWORKS
@@ -25,7 +26,7 @@ from restoration.restorers.network import Restorer
 FORMAT = 1
 FOREIGN_LICENCE = "unknown (foreign file)"
 
-__all__ = ["Card", "available", "load", "save"]
+__all__ = ["Card", "available", "is_ours", "load", "save"]
 
 
 def save(path: Path, network: nn.Module, card: Card) -> None:
@@ -41,18 +42,28 @@ def save(path: Path, network: nn.Module, card: Card) -> None:
         )
 
 
-def load(source: str | Path) -> Restorer:
-    """Return a restorer, ready to apply, of a shipped or baseline name, a file of ours, or a foreign one."""
+def load(source: str | Path, settings: Mapping[str, Any] | None = None) -> Restorer:
+    """Return a restorer, ready to apply, of a shipped or baseline name, a file of ours, or a foreign one.
+
+    ``hf:owner/name`` is one of the Hugging Face hub; a folder laid out as the hub's is as good. ``settings`` replaces
+    keywords of the file's network that its tensors leave open, such as a noise level.
+    """
+    if str(source).startswith(hub_source.PREFIX):
+        return _load_file(hub_source.fetched(str(source)), settings)
     if str(source) in RESTORERS:
+        if settings:
+            raise ConfigError(f"{source}: takes no settings; got {', '.join(settings)}")
         return baseline(str(source))
     if str(source) in shipped():
-        return _load_file(shipped()[str(source)])
+        return _load_file(shipped()[str(source)], settings)
     path = Path(source).expanduser()
     if not path.exists():
         raise WeightsError(f"{source}: no such file and no restorer of that name{_similar(source, path)}")
+    if (path / hub_source.WEIGHTS).is_file():
+        path = path / hub_source.WEIGHTS
     if path.is_dir():
         raise WeightsError(f"{path}: a folder; expected a weights file{_inside(path)}")
-    return _load_file(path)
+    return _load_file(path, settings)
 
 
 def shipped() -> dict[str, Path]:
@@ -76,7 +87,12 @@ def card_line(card: Mapping[str, Any]) -> str:
     return f"{card['task']}{scale}, {card['network']['name']}" + (f": {scores}" if scores else "")
 
 
-def _load_file(path: Path) -> Restorer:
+def is_ours(path: Path) -> bool:
+    """Return whether a file of weights has a card, or is the checkpoint of a run."""
+    return path.suffix.lower() == ".safetensors" and "restoration" in _metadata(path)
+
+
+def _load_file(path: Path, settings: Mapping[str, Any] | None = None) -> Restorer:
     if path.suffix.lower() not in SUFFIXES:
         raise WeightsError(f"{path}: expected a weights file ({', '.join(SUFFIXES)})")
     try:
@@ -85,18 +101,14 @@ def _load_file(path: Path) -> Restorer:
         with torch.random.fork_rng(
             devices=[]
         ):  # building draws an initialisation; the caller's draws stay as they were
-            restorer = _load_ours(path) if _is_ours(path) else _load_foreign(path)
+            restorer = _load_ours(path, settings) if is_ours(path) else _load_foreign(path, settings)
         restorer.digest = digest(path)
     except OSError as error:
         raise WeightsError(f"{path}: cannot be read: {error.strerror}") from None
     return restorer.eval()
 
 
-def _is_ours(path: Path) -> bool:
-    return path.suffix.lower() == ".safetensors" and "restoration" in _metadata(path)
-
-
-def _load_ours(path: Path) -> Restorer:
+def _load_ours(path: Path, settings: Mapping[str, Any] | None) -> Restorer:
     record, state = _read(path)
     card = _card(record, path)
     if module := bridge.module_to_run(card.network):
@@ -104,10 +116,12 @@ def _load_ours(path: Path) -> Restorer:
             f"{path}: its network is made by module '{module}', which loading would run; "
             f"where you trust it: {bridge.TRUSTED}={module}"
         )
+    card = dataclasses.replace(card, network=_merged(card.network, settings or {}, path))
     try:
         network = build(NETWORKS, dict(card.network), "network", "network")
     except (ConfigError, TypeError, ValueError) as error:
-        raise WeightsError(f"{path}: its card describes no network of ours: {error}") from None
+        what = "" if settings else "its card describes no network of ours: "
+        raise WeightsError(f"{path}: {what}{error}") from None
     if card.scale != network.scale:
         raise WeightsError(f"{path}: its card says scale {card.scale}, its network has {network.scale}")
     if complaint := difference(network.state_dict(), state):
@@ -117,14 +131,48 @@ def _load_ours(path: Path) -> Restorer:
     return Restorer(network, card)
 
 
-def _load_foreign(path: Path) -> Restorer:
+def _load_foreign(path: Path, settings: Mapping[str, Any] | None) -> Restorer:
     state = completed(read_state(path), path)
     _check_finite(state, path)
-    network, spec = recognise(state, path)
+    _refuse_tables(settings or {}, path)
+    network, spec = recognise(state, path, settings)
+    if settings:
+        _check_settings(settings, spec, path)
     task = "super-resolution" if network.scale > 1 else "restoration"
     training = {"file": path.name, "input": "[0, 1]", "channels": network.channels}
     card = Card(path.stem, task, spec, network.scale, licence=FOREIGN_LICENCE, training=training)
     return Restorer(network, card)
+
+
+def _merged(table: Mapping[str, Any], settings: Mapping[str, Any], path: Path) -> dict[str, Any]:
+    """Return a network's table with ``settings`` in it; tables within it are merged likewise."""
+    _refuse_name(settings, path)
+    merged = dict(table)
+    for key, value in settings.items():
+        inner = merged.get(key)
+        nested = isinstance(inner, Mapping) and isinstance(value, Mapping)
+        merged[key] = _merged(inner, value, path) if nested else value
+    return merged
+
+
+def _refuse_name(settings: Mapping[str, Any], path: Path) -> None:
+    if "name" in settings:
+        raise ConfigError(f"{path}: name cannot be set: which network it is, its tensors say")
+
+
+def _refuse_tables(settings: Mapping[str, Any], path: Path) -> None:
+    _refuse_name(settings, path)
+    if table := next((key for key, value in settings.items() if isinstance(value, Mapping)), None):
+        raise ConfigError(
+            f"{path}: {table} is a table; of a foreign file only a network's own keys can be set"
+        )
+
+
+def _check_settings(settings: Mapping[str, Any], spec: Mapping[str, Any], path: Path) -> None:
+    """Refuse values of a wrong type, which a network's constructor may not notice."""
+    name = spec["name"]
+    others = [key for key in keywords(NETWORKS[name], spec) if key not in settings]
+    check(NETWORKS, {"name": name, **settings}, f"{path}: network", "network", given=others)
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:

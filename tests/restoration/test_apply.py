@@ -10,15 +10,10 @@ import torch
 from PIL import Image
 from torch import nn
 
-from restoration.apply import (
-    Inference,
-    _filled,
-    apply,
-    restore_image,
-    restore_picture,
-)
+from restoration.apply import Inference, apply, restore_image, restore_picture
 from restoration.distributed import fast_bfloat16
 from restoration.errors import RequestError, RestorationError
+from restoration.filling import _filled
 from restoration.image import Picture, read, read_samples, to_float, write
 from restoration.targets import plan
 
@@ -41,7 +36,7 @@ class Enlarge(nn.Module):
 class Halves(nn.Module):
     """A third of the range: what bfloat16 rounds visibly."""
 
-    scale, multiple, receptive_field = 1, 1, 0
+    scale, multiple, receptive_field, conditions = 1, 1, 0, ()
 
     def __init__(self):
         super().__init__()
@@ -86,10 +81,19 @@ def test_precision_decides_the_arithmetic():
         network = Halves()
         restored = restore_image(network, image, precision=precision)
         assert network.dtypes == [dtype] and restored.dtype == torch.float32
-    network = Halves()
-    restore_image(network, image)
     fast = fast_bfloat16(torch.device("cpu"))
-    assert network.dtypes == [torch.bfloat16 if fast else torch.float32]
+    assert auto_dtypes(Halves()) == [torch.bfloat16 if fast else torch.float32]
+    loud = Halves()
+    loud.weight.data.fill_(30)  # what bfloat16 rounds of 30 is seen: 38 dB
+    assert auto_dtypes(loud) == [torch.float32]
+
+
+def auto_dtypes(network):
+    """Return the arithmetic of tiles under "auto", without that of the measurement before the first."""
+    restore_image(network, torch.rand(1, 3, 8, 8))
+    network.dtypes.clear()
+    restore_image(network, torch.rand(1, 3, 8, 8))
+    return network.dtypes
 
 
 def test_sixteen_bit_pictures_are_not_restored_with_eight_bits_of_precision():
@@ -247,9 +251,9 @@ def test_palette_gif_and_orientation_through_the_whole_job(tmp_path):
     exif[0x0112] = 6
     Image.fromarray(random_samples()).save(tmp_path / "b.png", exif=exif)
     report = apply(Enlarge(), [tmp_path / "a.gif", tmp_path / "b.png"], tmp_path / "out")
-    assert report.written == [tmp_path / "out" / "a.png", tmp_path / "out" / "b.png"]
+    assert report.written == [tmp_path / "out" / "a.gif", tmp_path / "out" / "b.png"]
     with Image.open(tmp_path / "a.gif") as original:
-        assert np.array_equal(read_samples(tmp_path / "out" / "a.png"), np.asarray(original.convert("RGB")))
+        assert np.array_equal(read_samples(tmp_path / "out" / "a.gif"), np.asarray(original.convert("RGB")))
     assert np.array_equal(read_samples(tmp_path / "out" / "b.png"), np.rot90(random_samples(), -1))
 
 
@@ -315,13 +319,13 @@ def photos(tmp_path, monkeypatch):
 
 
 def test_names_of_targets(photos):
-    assert targets([photos], "out") == ["out/a.png", "out/b.jpg", "out/deep/c.png"]
+    assert targets([photos], "out") == ["out/a.png", "out/b.jpg", "out/deep/c.gif"]
     assert targets([photos], "out", format="webp", suffix="-x4") == [
         "out/a-x4.webp", "out/b-x4.webp", "out/deep/c-x4.webp"
     ]  # fmt: skip
     assert targets(["photos/*.???"], "out") == ["out/a.png", "out/b.jpg"]
-    assert targets(["photos/**/*"], "out") == ["out/a.png", "out/b.jpg", "out/c.png"]
-    assert targets(["photos/a.png", "photos"], "out") == ["out/a.png", "out/b.jpg", "out/deep/c.png"]
+    assert targets(["photos/**/*"], "out") == ["out/a.png", "out/b.jpg", "out/c.gif"]
+    assert targets(["photos/a.png", "photos"], "out") == ["out/a.png", "out/b.jpg", "out/deep/c.gif"]
     assert targets(["photos/a.png"], "new.TIF") == ["new.TIF"]
 
 
@@ -331,11 +335,11 @@ def test_results_inside_the_inputs_are_not_inputs(photos):
     assert targets([photos], "photos/out") == [
         "photos/out/a.png",
         "photos/out/b.jpg",
-        "photos/out/deep/c.png",
+        "photos/out/deep/c.gif",
     ]
     Path("photos/a-x4.png").touch()
     assert targets(["photos/deep", "photos/a.png"], photos, suffix="-x4") == [
-        "photos/c-x4.png",
+        "photos/c-x4.gif",
         "photos/a-x4.png",
     ]
     assert targets([photos], photos, suffix="-x4")[:2] == ["photos/a-x4.png", "photos/b-x4.jpg"]
@@ -396,6 +400,6 @@ def test_large_pictures_need_no_image_of_floats(tmp_path, monkeypatch):
         sizes.append(samples.shape[:2])
         return to_float(samples)
 
-    monkeypatch.setattr("restoration.apply.to_float", watched)
+    monkeypatch.setattr("restoration.filling.to_float", watched)
     restore_picture(Enlarge(), Picture(random_samples(3, 8, 300, 200)), Inference(tile=64))
     assert max(sizes) == (64, 64)

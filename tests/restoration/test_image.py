@@ -14,6 +14,7 @@ from PIL import Image, ImageCms
 from PIL.PngImagePlugin import PngInfo
 
 from restoration import image as images
+from restoration.decoding import FORMATS
 from restoration.errors import ImageError
 from restoration.exif import turned, upright
 from restoration.image import (
@@ -85,8 +86,6 @@ def test_grey_is_replicated_and_colour_left_alone():
 @pytest.mark.parametrize("colours", [1, 3])
 @pytest.mark.parametrize("alpha", [False, True])
 def test_png_and_tiff_keep_all(tmp_path, suffix, depth, colours, alpha):
-    if suffix == ".tif" and alpha and (colours, depth) == (1, 16):
-        pytest.skip("Pillow reads no 16-bit grey TIFF with alpha")
     opacity = random_samples(1, depth) if alpha else None
     picture = Picture(random_samples(colours, depth), opacity, icc=SRGB, exif=UPRIGHT, dpi=(300.0, 150.0))
     write(tmp_path / f"a{suffix}", picture)
@@ -231,7 +230,7 @@ def test_alpha_is_not_lost_without_a_word(tmp_path):
     with pytest.raises(ImageError) as refusal:
         write(tmp_path / "a.jpg", picture)
     assert str(refusal.value) == (
-        f"{tmp_path}/a.jpg: .jpg holds no transparency; expected one of .png .tif .tiff .webp"
+        f"{tmp_path}/a.jpg: .jpg holds no transparency; expected one of .avif .bmp .gif .png .tif .tiff .webp"
     )
     assert not list(tmp_path.iterdir())
     write(tmp_path / "a.jpg", Picture(picture.samples, np.full_like(picture.alpha_samples, 255)))
@@ -347,9 +346,7 @@ def test_missing_folder_empty_and_foreign_files(tmp_path):
     (tmp_path / "empty.png").touch()
     assert refusal_of(tmp_path / "empty.png") == "not a readable image (empty file)"
     (tmp_path / "text.png").write_text("this is no image" * 10)
-    assert refusal_of(tmp_path / "text.png") == (
-        "not a readable image (none of BMP, GIF, JPEG, PNG, PPM, TIFF, WEBP)"
-    )
+    assert refusal_of(tmp_path / "text.png") == (f"not a readable image (none of {', '.join(FORMATS)})")
 
 
 def test_content_decides_not_the_extension(tmp_path):
@@ -420,9 +417,9 @@ def test_frames_are_not_dropped_without_a_word(tmp_path):
         assert refusal_of(tmp_path / f"a.{suffix}") == "holds 3 frames; expected one still picture"
 
 
-def test_float_samples_are_refused(tmp_path):
-    Image.fromarray(np.zeros((4, 4), np.float32)).save(tmp_path / "a.tif")
-    assert refusal_of(tmp_path / "a.tif") == "samples of kind 'F'; expected 8 or 16 bits"
+def test_whole_numbers_of_32_bits_are_refused(tmp_path):
+    Image.fromarray(np.full((4, 4), 1 << 20, np.int32)).save(tmp_path / "a.tif")
+    assert refusal_of(tmp_path / "a.tif").startswith("samples of kind 'I;32")
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpg", "webp", "tif", "bmp", "ppm", "gif"])
@@ -453,7 +450,7 @@ def test_unknown_suffix_is_refused_before_a_file_is_made(tmp_path):
         write(tmp_path / "a.xyz", Picture(random_samples(3)))
     assert str(refusal.value) == (
         f"{tmp_path}/a.xyz: cannot write '.xyz' files; "
-        "expected one of .bmp .jpeg .jpg .pgm .png .ppm .tif .tiff .webp"
+        "expected one of .avif .bmp .gif .jpeg .jpg .pgm .png .pnm .ppm .tif .tiff .webp"
     )
     assert not list(tmp_path.iterdir())
 

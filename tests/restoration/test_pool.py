@@ -44,7 +44,7 @@ def test_an_error_is_raised_by_its_own_result_alone():
 def test_a_count_appears_where_there_is_no_terminal_only_now_and_then(capsys, monkeypatch):
     with Tally("packing", 10) as tally:
         tally(1)
-        monkeypatch.setattr("restoration.curation.tally.PLAIN_EVERY", 0.0)
+        monkeypatch.setattr("restoration.live.PLAIN_EVERY", 0.0)
         tally(2)
         tally.note("said beside it")
     out, err = capsys.readouterr()
@@ -54,8 +54,18 @@ def test_a_count_appears_where_there_is_no_terminal_only_now_and_then(capsys, mo
 
 
 def test_a_quiet_count_shows_nothing(capsys, monkeypatch):
-    monkeypatch.setattr("restoration.curation.tally.PLAIN_EVERY", 0.0)
+    monkeypatch.setattr("restoration.live.PLAIN_EVERY", 0.0)
     with Tally("packing", 10, quiet=True) as tally:
         tally(3)
         tally.note("unheard")
     assert capsys.readouterr() == ("", "")
+
+
+def test_a_terminal_has_a_bar_with_the_rate(capsys, monkeypatch):
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    with Tally("packing", 10) as tally:
+        tally(3)
+        (task,) = tally.bar.tasks
+        tally.note("said beside it")
+    assert (task.completed, task.total) == (3, 10) and task.fields["rate"].endswith(" files/s")
+    assert "said beside it" in capsys.readouterr().err

@@ -1,0 +1,137 @@
+"""How a restorer is run on one tile: its device, its precision, its checks."""
+
+import math
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import Tensor, nn
+
+from restoration import distributed
+from restoration.errors import RequestError, RestorationError
+from restoration.restorers.network import Restorer
+from restoration.tiling import Tile, Wrap, self_ensemble
+
+Precision = Literal["auto", "fp32", "bf16"]
+SAFE = 60.0  # decibels between bfloat16 and float32: below it, rounding would be seen in 8 bits
+CROP = 192  # pixels of the side of what is compared
+
+
+@dataclass(frozen=True)
+class Inference:
+    """How a restorer is run.
+
+    ``precision = "auto"`` is bfloat16 where the device multiplies it in hardware, the result gets 8 bits, and a crop
+    of the first picture comes out within 60 dB of float32; else float32. A tile that bfloat16 makes non-finite is
+    computed again in float32. ``consistent`` ends with an exact back-projection. ``wrap`` takes opposite edges for
+    neighbours, as in textures. ``compile`` has PyTorch compile the network, which pays where work takes minutes.
+    """
+
+    tile: Tile = "auto"
+    precision: Precision = "auto"
+    ensemble: bool = False
+    device: str | torch.device = "cpu"
+    consistent: bool = False
+    wrap: Wrap = "off"
+    compile: bool = False
+
+    def __post_init__(self) -> None:
+        if self.precision not in get_args(Precision):
+            raise RequestError(f"--precision {self.precision}: expected {', '.join(get_args(Precision))}")
+        if self.wrap not in get_args(Wrap):
+            raise RequestError(f"--wrap {self.wrap}: expected {', '.join(get_args(Wrap))}")
+        if self.tile not in ("auto", "off") and not (isinstance(self.tile, int) and self.tile > 0):
+            raise RequestError(f"--tile {self.tile}: expected auto, off or a number of pixels")
+
+
+@dataclass
+class Known:
+    """What was measured of a restorer in this process: by device, and how it was run."""
+
+    decibels: dict[str, float] = field(default_factory=dict)
+    plans: dict[tuple[Any, ...], Any] = field(default_factory=dict)
+    compiled: nn.Module | None = None
+
+
+_KNOWN: "WeakKeyDictionary[nn.Module, Known]" = WeakKeyDictionary()
+
+
+def known(restorer: nn.Module) -> Known:
+    """Return what is known of a restorer, to be added to."""
+    return _KNOWN.setdefault(restorer, Known())
+
+
+class Runner:
+    """The function of one tile: to the device, through the restorer, back, checked."""
+
+    def __init__(self, restorer: Restorer, inference: Inference) -> None:
+        self.restorer, self.inference = restorer, inference
+        self.device = torch.device(inference.device)
+        self.known = known(restorer)
+        restorer.eval().to(self.device).to(memory_format=torch.channels_last)
+        network: nn.Module = restorer
+        if inference.compile:
+            self.known.compiled = self.known.compiled or torch.compile(restorer, dynamic=True)
+            network = self.known.compiled
+        self.forward = self_ensemble(network) if inference.ensemble else network
+
+    def __call__(self, tile: Tensor) -> Tensor:
+        """Return the restored tile, on the CPU; in bfloat16 where that was asked for or is safe."""
+        tile = self._placed(tile)
+        bfloat16 = self.bfloat16(tile)
+        result = self._restored(tile, bfloat16)
+        if bfloat16 and not result.sum().isfinite():
+            result = self._restored(tile, False)
+        return self._checked(tile, result)
+
+    def single(self, tile: Tensor) -> Tensor:
+        """Return the tile restored in float32, on the CPU."""
+        tile = self._placed(tile)
+        return self._checked(tile, self._restored(tile, False))
+
+    def bfloat16(self, tile: Tensor) -> bool:
+        """Return whether tiles are computed in bfloat16; where that has to be measured, this tile is what it is on."""
+        if self.inference.precision != "auto":
+            return self.inference.precision == "bf16"
+        # without parameters there is little to speed up, and all of the result to round
+        if not (distributed.fast_bfloat16(self.device) and any(True for _ in self.restorer.parameters())):
+            return False
+        where = str(self.device)
+        if where not in self.known.decibels:
+            self.known.decibels[where] = self._decibels(self._placed(tile))
+        return self.known.decibels[where] >= SAFE
+
+    @property
+    def decibels(self) -> float | None:
+        """Return the PSNR of bfloat16 against float32, where it was measured."""
+        return self.known.decibels.get(str(self.device)) if self.inference.precision == "auto" else None
+
+    def _decibels(self, tile: Tensor) -> float:
+        step = getattr(self.restorer, "multiple", 1)
+        rows, columns = (max(step, min(n, CROP) // step * step) for n in tile.shape[-2:])
+        top, left = (
+            (n - m) // 2 // step * step for n, m in zip(tile.shape[-2:], (rows, columns), strict=True)
+        )
+        crop = tile[:1, :, top : top + rows, left : left + columns]
+        error = (self._restored(crop, True) - self._restored(crop, False)).double().square().mean().item()
+        return -math.inf if math.isnan(error) else -10 * math.log10(max(error, 1e-30))
+
+    def _placed(self, tile: Tensor) -> Tensor:
+        return tile.to(self.device).contiguous(memory_format=torch.channels_last)
+
+    def _restored(self, tile: Tensor, bfloat16: bool) -> Tensor:
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=bfloat16):
+            return self.forward(tile).float()
+
+    def _checked(self, tile: Tensor, result: Tensor) -> Tensor:
+        scale = self.restorer.scale
+        size = [side * scale for side in tile.shape[-2:]]
+        if list(result.shape[-2:]) != size:
+            got = "x".join(str(side) for side in result.shape[-2:])
+            raise RestorationError(
+                f"the restorer made {got} pixels; expected {size[0]}x{size[1]}, its scale is {scale}"
+            )
+        if not result.sum().isfinite():
+            raise RestorationError("the restored image is not finite")
+        return result.cpu()

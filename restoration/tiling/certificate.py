@@ -1,0 +1,93 @@
+"""What tiling costs in accuracy, on crops of the picture itself: with exact tiles, blended ones, small margins."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from restoration.tiling.parts import by_parts
+from restoration.tiling.windows import Fetch, Function, Tiling, Window, up
+
+EXACT = 1e-5  # of the result's standard deviation: tiles that differ no more from the whole are called exact
+CORE = 64  # pixels of a tile whose margin is shortened
+MARGINS = (8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)
+ENOUGH = 3e-6  # of the standard deviation
+NOISE = 1.2  # times what rounding does
+SPARE = 1.4  # the part of a margin that is added to the one found: what lies beyond falls off by its square
+LARGEST = 1024  # side of a crop, at most
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Between tiled and untiled results of a crop, in standard deviations of the latter; ``psnr`` in decibels."""
+
+    largest: float
+    rms: float
+    psnr: float
+
+    @property
+    def exact(self) -> bool:
+        """Return whether nobody needs to know."""
+        return self.largest <= EXACT
+
+
+def difference(
+    function: Function, fetch: Fetch, height: int, width: int, tiling: Tiling, side: int
+) -> Difference:
+    """Return how far tiles of ``side`` are from the whole, on the crop with most detail out of five."""
+    core = min(side, up(CORE, tiling.grid)) if tiling.receptive_field is not None else side
+    extent = min(LARGEST, 2 * (tiling.margin + core) if tiling.receptive_field is not None else core * 3 // 2)
+    crop = max(_crops(height, width, tiling, extent), key=lambda window: float(fetch(window).std()))
+    untiled = function(fetch(crop))
+
+    def within(window: Window) -> Tensor:
+        top, left = crop.top, crop.left
+        return fetch(Window(window.top + top, window.bottom + top, window.left + left, window.right + left))
+
+    small = replace(tiling, tile=core, wrap="off")
+    joined = torch.empty_like(untiled)
+    for window, part in by_parts(function, within, crop.height, crop.width, small, untiled.device):
+        joined[..., *window.slices(tiling.scale)] = part
+    return _difference(joined, untiled)
+
+
+def shortened(function: Function, fetch: Fetch, height: int, width: int, tiling: Tiling) -> int:
+    """Return a margin that is enough on three crops of the picture, and half as much again; at most the field's.
+
+    Far pixels of a receptive field have weights that no result shows. Enough is where the result differs by no more
+    than `ENOUGH`, or than rounding makes it differ between two margins that both are wide.
+    """
+    found, full = 0, tiling.margin
+    candidates = sorted({up(margin, tiling.grid) for margin in MARGINS if margin < full})
+    side = up(CORE, tiling.grid)
+    for crop in sorted(_crops(height, width, tiling, side), key=lambda w: -float(fetch(w).std()))[:3]:
+        whole = tiling.whole(height, width)
+
+        def result(margin: int, core: Window = crop, whole: Window = whole) -> Tensor:
+            window = replace(tiling, halo=margin, wrap="off").grown(core, whole)
+            return function(fetch(window))[..., *core.slices(tiling.scale, window)]
+
+        exact = result(full)
+        noise = _difference(result(full + tiling.grid), exact).largest
+        limit = min(max(ENOUGH, NOISE * noise), EXACT / 2)
+        enough = (m for m in candidates if m >= found and _difference(result(m), exact).largest <= limit)
+        found = next(enough, full)
+    return min(full, up(int(SPARE * found), tiling.grid))
+
+
+def _crops(height: int, width: int, tiling: Tiling, side: int) -> Iterator[Window]:
+    """Yield crops in the middle and in the four quarters, on the grid."""
+    grid = tiling.grid
+    rows, columns = (max(1, min(side, n) // grid) * grid for n in (height, width))
+    for down, across in ((2, 2), (1, 1), (1, 3), (3, 1), (3, 3)):
+        top = (height - min(rows, height)) * down // 4 // grid * grid
+        left = (width - min(columns, width)) * across // 4 // grid * grid
+        yield Window(top, top + rows, left, left + columns)
+
+
+def _difference(found: Tensor, expected: Tensor) -> Difference:
+    error, deviation = (found - expected).double(), max(1e-12, float(expected.double().std()))
+    rms = float(error.square().mean().sqrt())
+    psnr = -20 * torch.log10(torch.tensor(max(rms, 1e-15))).item()
+    return Difference(float(error.abs().max()) / deviation, rms / deviation, psnr)

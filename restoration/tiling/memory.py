@@ -1,0 +1,60 @@
+"""How much memory is free, how much a call takes, and whether an error means that it ran out."""
+
+import gc
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import torch
+
+WORDS = ("can't allocate memory", "not enough memory", "out of memory")
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether an error says that memory ran out: PyTorch's own, Python's, or words of an allocator."""
+    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or any(w in str(error) for w in WORDS)
+
+
+def let_go() -> None:
+    """Give back what a failed call held."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+def free(device: torch.device) -> int | None:
+    """Return the bytes that may still be taken on a device; None where the system does not say."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    limits = []
+    with suppress(OSError, ValueError, LookupError):
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        limits.append(next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable")))
+    group = Path("/sys/fs/cgroup")
+    with suppress(OSError, ValueError):  # "max" where there is no limit
+        limits.append(int((group / "memory.max").read_text()) - int((group / "memory.current").read_text()))
+    return max(0, min(limits)) if limits and device.type == "cpu" else None
+
+
+def taken(call: Callable[[], object], device: torch.device) -> int | None:
+    """Call, and return by how many bytes memory grew at most meanwhile; None where that cannot be seen."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+        before = torch.cuda.memory_allocated(device)
+        call()
+        return torch.cuda.max_memory_allocated(device) - before
+    before = 0
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
+        before = resident("VmRSS")
+    call()
+    return max(0, resident("VmHWM") - before) if before else None
+
+
+def resident(what: str) -> int:
+    """Return one of the figures of this process's memory in bytes, such as VmRSS, VmHWM or RssAnon; 0 if unknown."""
+    with suppress(OSError, ValueError, LookupError):
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith(f"{what}:"):
+                return int(line.split()[1]) * 1024
+    return 0

@@ -1,0 +1,295 @@
+"""Applying at scale: manifests, killed runs, ranks that share files and tiles, memory that stays flat."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from restoration import sharing
+from restoration.apply import apply
+from restoration.image import Picture, read_samples, write
+from restoration.manifest import NAME, UNKNOWN
+from restoration.pace import Pace
+from restoration.restorers import baseline
+from restoration.tiling.memory import resident
+
+
+class Gain(nn.Module):
+    """Pixels times a number, so that results tell who made them; it counts what it is given."""
+
+    scale, multiple, receptive_field, conditions = 1, 1, 0, ()
+
+    def __init__(self, gain=0.5):
+        super().__init__()
+        self.weight = nn.Parameter(torch.tensor(gain))
+        self.calls = []
+
+    def forward(self, image):
+        self.calls.append(tuple(image.shape))
+        return image * self.weight
+
+
+def photos(folder, count, height=9, width=11):
+    folder.mkdir(parents=True, exist_ok=True)
+    for i in range(count):
+        samples = np.random.default_rng(i).integers(0, 256, (height, width, 3)).astype(np.uint8)
+        write(folder / f"{i:02}.png", Picture(samples))
+    return folder
+
+
+def lines(out):
+    return [json.loads(line) for line in (out / NAME).read_text().splitlines()]
+
+
+# --- manifest
+
+
+def test_manifest_has_a_line_for_each_output_and_a_second_run_does_nothing(tmp_path):
+    source, out = photos(tmp_path / "in", 3), tmp_path / "out"
+    apply(Gain(), [source], out)
+    assert [line["target"] for line in lines(out)] == ["00.png", "01.png", "02.png"]
+    assert lines(out)[0]["source"]["size"] == (source / "00.png").stat().st_size
+    again = apply(Gain(), [source], out)
+    assert len(again.kept) == 3 and again.notes == [] and again.written == []
+
+
+def test_outputs_made_otherwise_are_kept_but_said(tmp_path):
+    source, out = photos(tmp_path / "in", 1), tmp_path / "out"
+    apply(Gain(), [source], out)
+    target = out / "00.png"
+
+    def notes(restorer, **options):
+        return [
+            note.removeprefix(f"{target}: kept, but ")
+            for note in apply(restorer, [source], out, **options).notes
+        ]
+
+    (note,) = notes(Gain(0.25))
+    assert note.startswith("was made with restorer ") and note.endswith("; --overwrite makes it again")
+    assert notes(Gain(), ensemble=True) == ["was made with ensemble False; --overwrite makes it again"]
+    assert notes(Gain(), tile=4) == []  # exact tiles decide nothing
+    write(source / "00.png", Picture(np.zeros((9, 11, 3), np.uint8)))
+    assert notes(Gain()) == ["was made of another source; --overwrite makes it again"]
+    apply(Gain(), [source], out, overwrite=True)
+    assert notes(Gain()) == []
+    (out / NAME).unlink()
+    assert notes(Gain()) == [f"{UNKNOWN}; --overwrite makes it again"]
+
+
+def test_source_that_was_only_touched_is_the_same(tmp_path):
+    source, out = photos(tmp_path / "in", 1), tmp_path / "out"
+    apply(Gain(), [source], out)
+    os.utime(source / "00.png", (1, 1))
+    assert apply(Gain(), [source], out).notes == []
+
+
+def test_manifest_with_a_line_cut_short_is_read_as_far_as_it_goes(tmp_path):
+    source, out = photos(tmp_path / "in", 2), tmp_path / "out"
+    apply(Gain(), [source], out)
+    text = (out / NAME).read_text()
+    (out / NAME).write_text(text[: -len(text) // 4])
+    assert len(apply(Gain(), [source], out).notes) == 1
+
+
+def test_a_single_file_by_its_name_leaves_no_manifest_beside_it(tmp_path):
+    source = photos(tmp_path / "in", 1)
+    apply(Gain(), [source / "00.png"], tmp_path / "one.png")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["in", "one.png"]
+
+
+# --- pipeline
+
+
+def test_small_pictures_of_one_size_are_restored_at_once_to_the_same_samples(tmp_path):
+    source = photos(tmp_path / "in", 5)
+    photos(tmp_path / "in" / "z", 2, height=20)
+    restorer = Gain()
+    report = apply(restorer, [source], tmp_path / "out", precision="fp32")
+    assert len(report.written) == 7
+    assert max(shape[0] for shape in restorer.calls) > 1
+    for target in report.written:
+        original = read_samples(source / target.relative_to(tmp_path / "out"))
+        assert np.array_equal(read_samples(target), (original * np.float32(0.5) + 0.5).astype(np.uint8))
+
+
+def test_one_of_many_that_fails_does_so_alone(tmp_path):
+    class Picky(Gain):
+        def forward(self, image):
+            if (image[:, :, 0, 0] == 0).all(1).any():
+                raise RuntimeError("too dark")
+            return super().forward(image)
+
+    source = photos(tmp_path / "in", 4)
+    dark = np.full((9, 11, 3), 9, np.uint8)
+    dark[0, 0] = 0
+    write(source / "02.png", Picture(dark))
+    report = apply(Picky(), [source], tmp_path / "out")
+    assert [path.name for path in report.written] == ["00.png", "01.png", "03.png"]
+    assert list(report.failed.values()) == [f"{source}/02.png: could not be restored (too dark); skipped"]
+
+
+def test_progress_has_rate_and_time_left(capsys, monkeypatch):
+    monkeypatch.setattr("restoration.live.PLAIN_EVERY", -1)
+    with Pace(quiet=False) as pace:
+        pace.begin(4)
+        pace.live.started -= 60
+        pace.window(500_000, 1_000_000)
+        pace.file(Path("a.png"), "written")
+    err = capsys.readouterr().err.splitlines()
+    assert err[0] == "0/4 files  0.01 megapixels/s  7.0 min left"
+    assert err[1] == "written  a.png"
+    assert err[2] == "1/4 files  0.01 megapixels/s  3.0 min left"
+    with Pace() as pace:
+        pace.begin(1)
+        pace.file(Path("a.png"), "written")
+    assert capsys.readouterr().err == ""
+
+
+# --- processes
+
+
+SLOWLY = """
+    import sys, time
+    from restoration.apply import apply
+    from test_scale import Gain
+
+    class Slow(Gain):
+        def forward(self, image):
+            time.sleep(0.02)
+            return super().forward(image[:1]) if len(image) == 1 else super().forward(image)
+
+    apply(Slow(), [sys.argv[1]], sys.argv[2])
+"""
+
+
+def started(code, *arguments, **environment):
+    path = os.pathsep.join([str(Path(__file__).parent), *sys.path])
+    command = [sys.executable, "-c", textwrap.dedent(code), *map(str, arguments)]
+    return subprocess.Popen(
+        command, env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", **environment}
+    )
+
+
+@pytest.mark.slow
+def test_killed_in_the_middle_of_fifty_files_no_half_file_is_left_and_the_rest_is_finished(tmp_path):
+    source, out = photos(tmp_path / "in", 50, height=300, width=300), tmp_path / "out"
+    process = started(SLOWLY, source, out)
+    until = time.monotonic() + 60
+    while len(list(out.glob("*.png"))) < 10 and time.monotonic() < until:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    done = sorted(p.name for p in out.iterdir() if p.name != NAME)
+    assert 10 <= len(done) < 50
+    assert all(name.endswith(".png") for name in done)  # nothing temporary either
+    for name in done:
+        assert read_samples(out / name).shape == (300, 300, 3)
+    before = {name: (out / name).stat().st_mtime_ns for name in done}
+    report = apply(Gain(), [source], out)
+    assert len(report.kept) == len(done) and len(report.written) == 50 - len(done)
+    assert all((out / name).stat().st_mtime_ns == time for name, time in before.items())
+    assert (
+        len([note for note in report.notes if "kept, but" in note]) <= 1
+    )  # between its appearance and its line
+
+
+RANKS = """
+    import sys
+    import torch
+    import restoration.apply
+    from restoration.networks.plainsr import PlainSr
+    from restoration.restorers import Card, Restorer
+
+    restoration.apply.GIANT = 10_000
+    torch.manual_seed(0)
+    network = PlainSr(scale=2, width=8, blocks=1)
+    if sys.argv[3] == "blended":
+        network.receptive_field = None
+    restorer = Restorer(network, Card("tiny", "super-resolution", {"name": "plain-sr"}, 2))
+    if sys.argv[3] == "blended":
+        restorer.card.training["receptive field"] = {"radius": None, "period": 1}
+    report = restoration.apply.apply(restorer, [sys.argv[1]], sys.argv[2], tile=32, precision="fp32", shard=None)
+    print(len(report.written), len(report.failed), report.failed)
+"""
+
+
+def ranks(source, out, kind):
+    address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(29500 + os.getpid() % 2000), "WORLD_SIZE": "2"}
+    processes = [
+        started(RANKS, source, out, kind, RANK=str(rank), LOCAL_RANK="0", **address) for rank in range(2)
+    ]
+    return [process.wait(120) for process in processes]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["exact", "blended"])
+def test_two_processes_share_files_and_tiles_and_write_the_same_bytes(tmp_path, kind):
+    source = photos(tmp_path / "in", 3, height=20, width=30)
+    photos(tmp_path / "in" / "giant", 1, height=150, width=130)
+    assert started(RANKS, source, tmp_path / "one", kind).wait(120) == 0
+    assert ranks(source, tmp_path / "two", kind) == [0, 0]
+    names = [p.relative_to(tmp_path / "one") for p in sorted((tmp_path / "one").rglob("*.png"))]
+    assert len(names) == 4
+    for name in names:
+        assert (tmp_path / "two" / name).read_bytes() == (tmp_path / "one" / name).read_bytes()
+    assert sorted(line["target"] for line in lines(tmp_path / "two")) == [str(name) for name in names]
+
+
+def test_alone_nothing_is_shared():
+    with sharing.group():
+        assert sharing.agreed("mine") == "mine"
+
+
+@pytest.mark.slow
+def test_memory_of_programs_does_not_grow_with_the_picture(tmp_path):
+    code = """
+        import sys
+        import numpy as np
+        from restoration.apply import apply
+        from restoration.restorers import baseline
+        from restoration.tiling.memory import resident
+        import threading, time
+        peak, before = [0], None
+
+        def watch():
+            while True:
+                peak[0] = max(peak[0], resident("RssAnon"))
+                time.sleep(0.005)
+
+        apply(baseline("nearest-x2"), [sys.argv[1]], sys.argv[2] + "/warm", tile=512)
+        threading.Thread(target=watch, daemon=True).start()
+        report = apply(baseline("nearest-x2"), [sys.argv[3]], sys.argv[2] + "/large", tile=512)
+        assert report.exit_code == 0, report.failed
+        print(peak[0])
+    """
+    if not resident("RssAnon"):
+        pytest.skip("this system does not tell anonymous memory")
+    small = photos(tmp_path / "small", 1, 200, 200)
+    peaks = []
+    for megapixels in (12, 48):
+        source = tmp_path / f"{megapixels}"
+        source.mkdir()
+        side = int((megapixels * 1e6) ** 0.5)
+        row = (np.arange(side * 3) % 251).astype(np.uint8).reshape(1, side, 3)
+        write(source / "a.png", Picture(np.broadcast_to(row, (side, side, 3))))
+        path = os.pathsep.join([str(Path(__file__).parent), *sys.path])
+        command = [sys.executable, "-c", textwrap.dedent(code), small, tmp_path / f"out{megapixels}", source]
+        done = subprocess.run(
+            list(map(str, command)),
+            env={**os.environ, "PYTHONPATH": path},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        peaks.append(int(done.stdout) / 2**20)
+    assert peaks[1] - peaks[0] < 60  # megabytes; the samples alone grew by 108 and 432
+    assert baseline("nearest-x2").scale == 2
