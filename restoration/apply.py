@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from restoration import distributed, sharing
+from restoration import distributed, memory, sharing
 from restoration.dials.consistency import consistent as projected
 from restoration.dials.consistency import require_enlarging
 from restoration.dials.masks import Masks, check_masked
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = [
     "FAILURES", "Inference", "OnFile", "Precision", "Status", "apply", "restore_image", "restore_picture",
 ]  # fmt: skip
+LARGE = 512  # pixels of a side from which on an image takes long enough to set up memory for
 GIANT = 4_000_000  # pixels from which on ranks that would have no file share a picture's tiles
 
 
@@ -52,7 +53,7 @@ def restore_image(
         require_enlarging(restorer.scale, restorer.card.name)
     runner = Runner(restorer, Inference(tile, precision, ensemble, device, consistent, wrap, compile))
     _, channels, height, width = image.shape
-    with torch.inference_mode():
+    with torch.inference_mode(), memory.kept() if max(height, width) > LARGE else nullcontext():
         fetch = fetch_from(image, tiling_of(restorer, runner.inference))
         found = planned(runner, fetch, height, width, channels)
         restored = tiled(runner, image, tiling=found.tiling)
@@ -100,13 +101,18 @@ def apply(
     inference = Inference(tile, precision, ensemble, device, consistent, wrap, compile)
     manifest = Manifest(_folder(jobs, out), _maker(restorer, inference, masks) if jobs else {})
     work = Work(restorer, inference, manifest, report, masks, max_pixels, on_file, pace or Pace())
-    with work.pace, sharing.group() if shard is None else nullcontext():
+
+    def told(path: Path, status: Status) -> None:
+        work.pace.file(path, status)
+        on_file(path, status)
+
+    with work.pace, memory.kept(), sharing.group() if shard is None else nullcontext():
         todo = _missing(jobs, work, overwrite, ranks=shard is None)
         own, together = _shared(todo, *share) if shard is None else (todo, [])
         work.pace.begin(len(own) + len(together))
         work.run_together(together)
         work.run(own)
-        films.restore(restorer, clips, report, inference, overwrite, on_file)
+        films.restore(restorer, clips, report, inference, overwrite, told)
     return report
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from restoration import distributed, sharing
+from restoration import distributed, memory, sharing
 from restoration.errors import RestorationError
 from restoration.image import around, to_float, to_samples
 from restoration.image.colour import profile_of
@@ -35,7 +35,7 @@ def restored_by_tiles(
     Channels beyond the colours of ``restored`` are conditions. The restorer sees sRGB in [0, 1].
     """
     colours = restored.shape[2]
-    with torch.inference_mode():
+    with torch.inference_mode(), memory.kept():
         plan = _plan(runner, samples, colours, icc, share is not None)
         function = _in_srgb(runner, icc, colours) if _changes(samples, icc, colours) else runner
         fill(restored, function, samples, plan.tiling, runner.device, share or alone, on_window)

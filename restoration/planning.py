@@ -5,14 +5,16 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+import torch
+
 from restoration.receptive import field_of
 from restoration.restorers.network import Restorer
 from restoration.running import CROP, Inference, Runner
 from restoration.tiling import Fetch, Tiling, Window, memory
 from restoration.tiling.certificate import Difference, difference, shortened
-from restoration.tiling.choice import measured_side
+from restoration.tiling.choice import fast_side, measured_side
 
-WORTH = 24  # times the pixels of a measurement that a picture must have to be worth it
+WORTH = 16  # times the pixels of a measurement that a picture must have to be worth it
 DEAR = 1.25  # times the pixels of a tile that its window may have before margins are shortened
 
 
@@ -76,15 +78,21 @@ def planned(runner: Runner, fetch: Fetch, height: int, width: int, channels: int
             tiling = replace(tiling, multiple=math.lcm(tiling.multiple, tiling.period))
     if fits:
         return Plan(tiling)
-    large = height * width >= WORTH * _measurement(tiling)
+    large = _is_large(tiling, height * width, runner.device)
     key = (str(runner.device), inference, channels, reach, large)
     if key not in runner.known.plans:
         runner.known.plans[key] = _measured(runner, fetch, height, width, tiling) if large else Plan(tiling)
     return runner.known.plans[key]
 
 
-def _measurement(tiling: Tiling) -> int:
-    return (2 * tiling.margin + 128) ** 2 if tiling.receptive_field is not None else 512**2 // 4
+def _is_large(tiling: Tiling, pixels: int, device: torch.device) -> bool:
+    """Return whether measuring costs little beside a picture, or saves more than it costs: wide margins shortened."""
+    if tiling.receptive_field is None:
+        return pixels >= WORTH * 512**2 // 4
+    measurement = (2 * tiling.margin + 128) ** 2
+    side = fast_side(tiling.margin, device)
+    wasted = ((side + 2 * tiling.margin) / side) ** 2 - DEAR
+    return pixels >= WORTH * measurement or pixels * wasted >= WORTH * measurement / 2
 
 
 def _measured(runner: Runner, fetch: Fetch, height: int, width: int, tiling: Tiling) -> Plan:

@@ -11,10 +11,10 @@ from restoration.tiling.windows import Fetch, Function, Tiling, Window, up
 
 EXACT = 1e-5  # of the result's standard deviation: tiles that differ no more from the whole are called exact
 CORE = 64  # pixels of a tile whose margin is shortened
-MARGINS = (8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)
+MARGINS = (8, 16, 32, 64, 128, 256, 1024)
 ENOUGH = 3e-6  # of the standard deviation
-NOISE = 1.2  # times what rounding does
-SPARE = 1.4  # the part of a margin that is added to the one found: what lies beyond falls off by its square
+NOISE = 0.7  # of the error with half the margin: where it falls no faster, it is rounding
+SPARE = 1.5  # the part of a margin that is added to the one found: what lies beyond falls off by its square
 LARGEST = 1024  # side of a crop, at most
 
 
@@ -53,26 +53,26 @@ def difference(
 
 
 def shortened(function: Function, fetch: Fetch, height: int, width: int, tiling: Tiling) -> int:
-    """Return a margin that is enough on three crops of the picture, and half as much again; at most the field's.
+    """Return a margin that is enough on two crops of the picture, and half as much again; at most the field's.
 
     Far pixels of a receptive field have weights that no result shows. Enough is where the result differs by no more
-    than `ENOUGH`, or than rounding makes it differ between two margins that both are wide.
+    than `ENOUGH`, or by what rounding does: by half of `EXACT` at most, and hardly less with twice the margin.
     """
-    found, full = 0, tiling.margin
-    candidates = sorted({up(margin, tiling.grid) for margin in MARGINS if margin < full})
-    side = up(CORE, tiling.grid)
-    for crop in sorted(_crops(height, width, tiling, side), key=lambda w: -float(fetch(w).std()))[:3]:
-        whole = tiling.whole(height, width)
+    found, full, side = 0, tiling.margin, up(CORE, tiling.grid)
+    whole = tiling.whole(height, width)
+    for crop in sorted(_crops(height, width, tiling, side), key=lambda w: -float(fetch(w).std()))[:2]:
 
-        def result(margin: int, core: Window = crop, whole: Window = whole) -> Tensor:
+        def result(margin: int, core: Window = crop) -> Tensor:
             window = replace(tiling, halo=margin, wrap="off").grown(core, whole)
             return function(fetch(window))[..., *core.slices(tiling.scale, window)]
 
-        exact = result(full)
-        noise = _difference(result(full + tiling.grid), exact).largest
-        limit = min(max(ENOUGH, NOISE * noise), EXACT / 2)
-        enough = (m for m in candidates if m >= found and _difference(result(m), exact).largest <= limit)
-        found = next(enough, full)
+        exact, before = result(full), 0.0
+        for margin in sorted({max(found, up(m, tiling.grid)) for m in MARGINS}):
+            error = _difference(result(margin), exact).largest if margin < full else 0.0
+            if error <= ENOUGH or (error <= EXACT / 2 and error > NOISE * before > 0):
+                break
+            before = error
+        found = min(margin, full)
     return min(full, up(int(SPARE * found), tiling.grid))
 
 

@@ -5,13 +5,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
+from torch import Tensor
 
 from restoration.tiling import memory
 from restoration.tiling.windows import Fetch, Function, Tiling, Window
 
-WINDOWS = {"cpu": (128, 192, 256, 320, 384, 512, 768), "gpu": (256, 384, 512, 768, 1024, 1536, 2048)}
+WINDOWS = {"cpu": (128, 192, 256, 384, 512, 768, 1024), "gpu": (256, 384, 512, 768, 1024, 1536, 2048)}
 LEAST_GAIN = 0.93  # a larger tile must take less than this part of a smaller one's time
-WORSE = 1.3  # times the best rate: larger ones are not tried
+WORSE = 1.3  # times the best rate, twice in turn: larger ones are not tried
+QUICK = 0.5  # seconds
 SHARE = 0.05  # of the time that the picture takes at the best rate, spent on trying
 MEMORY_SHARE = 0.5  # of what is free
 
@@ -31,6 +33,8 @@ def fast_side(receptive_field: int | None, device: torch.device) -> int:
         return (window / (window - 2 * receptive_field)) ** 2 * (1 if window <= flat else 1.5)
 
     windows = [w for w in (256, 320, 512, 768, 1024) if w > 2 * receptive_field]
+    if device.type == "cpu":  # attention takes gigabytes for windows above
+        windows = [w for w in windows if w <= 512 and w > 3 * receptive_field] or windows
     return min(windows, key=cost) - 2 * receptive_field if windows else 2 * receptive_field
 
 
@@ -43,18 +47,17 @@ def measured_side(
     ends after a twentieth of the time that the picture will take, so a short run ends at the first.
     """
     rates: dict[int, float] = {}  # seconds per pixel of the result
-    room, spent, used = memory.free(device), 0.0, 0
+    room, before, spent, used = memory.free(device), memory.held(device), 0.0, 0
     tried = _sides(tiling, height, width, device)
-    for i, side in enumerate(tried):
+    function(
+        fetch(_in_the_middle(tiling.grid, height, width, replace(tiling, halo=0)))
+    )  # a first call is slow
+    for side, following in zip(tried, [*tried[1:], None], strict=True):
         window = _in_the_middle(side, height, width, tiling)
         if room is not None and used > MEMORY_SHARE * room:
             break
-        if i == 0:
-            function(
-                fetch(_in_the_middle(tiling.grid, height, width, replace(tiling, halo=0)))
-            )  # a first call is slow
         try:
-            seconds, grown = _timed(function, fetch, window, device)
+            seconds, peak = _timed(function, fetch(window), device)
         except (RuntimeError, MemoryError) as error:
             if not memory.is_out_of_memory(error):
                 raise
@@ -62,11 +65,14 @@ def measured_side(
         rates[side] = seconds / (min(side, height) * min(side, width))
         spent += seconds
         best = min(rates.values())
-        if rates[side] > WORSE * best or spent > SHARE * best * height * width:
+        if (
+            all(rate > WORSE * best for rate in list(rates.values())[-2:])
+            or spent > SHARE * best * height * width
+        ):
             break
-        if grown and i + 1 < len(tried):
-            ahead = _in_the_middle(tried[i + 1], height, width, tiling)
-            used = grown * ahead.height * ahead.width // (window.height * window.width)
+        if following and before and peak:
+            ahead = _in_the_middle(following, height, width, tiling)
+            used = (peak - before) * ahead.height * ahead.width // (window.height * window.width)
     memory.let_go()
     if not rates:
         return tried[0], ""
@@ -90,10 +96,12 @@ def _in_the_middle(side: int, height: int, width: int, tiling: Tiling) -> Window
     return replace(tiling, wrap="off").grown(core, whole)
 
 
-def _timed(
-    function: Function, fetch: Fetch, window: Window, device: torch.device
-) -> tuple[float, int | None]:
-    tile = fetch(window)
-    start = time.perf_counter()
-    grown = memory.taken(lambda: function(tile), device)  # the result comes back to the CPU: all is done
-    return time.perf_counter() - start, grown
+def _timed(function: Function, tile: Tensor, device: torch.device) -> tuple[float, int]:
+    """Return the seconds of a call, the better of two where it is quick, and the most bytes held meanwhile."""
+    seconds = []
+    memory.forget_peak(device)
+    while not seconds or (len(seconds) < 2 and seconds[0] < QUICK):
+        start = time.perf_counter()
+        function(tile)  # the result comes back to the CPU: all is done
+        seconds.append(time.perf_counter() - start)
+    return min(seconds), memory.peak(device)

@@ -1,7 +1,6 @@
-"""How much memory is free, how much a call takes, and whether an error means that it ran out."""
+"""How much memory is free and how much is held, and whether an error means that it ran out."""
 
 import gc
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -36,19 +35,22 @@ def free(device: torch.device) -> int | None:
     return max(0, min(limits)) if limits and device.type == "cpu" else None
 
 
-def taken(call: Callable[[], object], device: torch.device) -> int | None:
-    """Call, and return by how many bytes memory grew at most meanwhile; None where that cannot be seen."""
+def held(device: torch.device) -> int:
+    """Return the bytes that this process holds on a device; 0 where that cannot be seen."""
+    return torch.cuda.memory_allocated(device) if device.type == "cuda" else resident("VmRSS")
+
+
+def peak(device: torch.device) -> int:
+    """Return the most bytes that this process held on a device since `forget_peak`; 0 where that cannot be seen."""
+    return torch.cuda.max_memory_allocated(device) if device.type == "cuda" else resident("VmHWM")
+
+
+def forget_peak(device: torch.device) -> None:
+    """Let the peak start anew, where the system can."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
-        before = torch.cuda.memory_allocated(device)
-        call()
-        return torch.cuda.max_memory_allocated(device) - before
-    before = 0
     with suppress(OSError):
-        Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
-        before = resident("VmRSS")
-    call()
-    return max(0, resident("VmHWM") - before) if before else None
+        Path("/proc/self/clear_refs").write_text("5")
 
 
 def resident(what: str) -> int:

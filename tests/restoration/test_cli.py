@@ -93,7 +93,7 @@ TRAIN = ("train", "sr-x4-small", "--device", "cpu", "--set", "validation.protoco
             ("apply", "bicubic-x4", "photos", "--out", "out", "--suffix", "a/b"),
             "--suffix a/b: expected the end of a file name, without folders",
         ),
-        (("apply", "bicubic-x4", "photos/0.png", "--out", "o.pnm"), "--out o.pnm: .pnm cannot be written; "),
+        (("apply", "bicubic-x4", "photos/0.png", "--out", "o.pbm"), "--out o.pbm: .pbm cannot be written; "),
         (
             ("apply", "bicubic-x4", "photos", "--out", "photos/0.png/x"),
             "--out photos/0.png/x: photos/0.png is a file; expected a folder for ",

@@ -80,7 +80,8 @@ def test_a_folder_may_hold_videos_beside_pictures(tmp_path, identity):
     write(folder / "sub" / "b.avi", codec="mpeg4", frames=3)
     write_image(folder / "sub" / "c.png", torch.rand(1, 3, 8, 8))
     report = apply(identity, [folder], tmp_path / "out", suffix="_x")
-    found = sorted(str(p.relative_to(tmp_path / "out")) for p in (tmp_path / "out").rglob("*") if p.suffix)
+    files = [p for p in (tmp_path / "out").rglob("*") if p.is_file() and not p.name.startswith(".")]
+    found = sorted(str(p.relative_to(tmp_path / "out")) for p in files)
     assert found == ["a_x.mp4", "sub/b_x.mkv", "sub/c_x.png"]
     assert not report.failed and len(report.written) == 3
     again = apply(identity, [folder], tmp_path / "out", suffix="_x")
