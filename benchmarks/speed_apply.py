@@ -1,6 +1,9 @@
 """A 12-megapixel photograph restored by ``apply`` and by a plain loop over 512² tiles: time, memory, growth.
 
-``python -m restoration.benchmarks.speed_apply --restorer sr-x4-small --out benchmarks/results/speed_apply.json``
+``python -m restoration.benchmarks.speed_apply --set msrresnet-x4 --out benchmarks/results/speed_apply_msrresnet.json``
+
+Networks of ``--set`` have random weights. Speed depends on weights in one thing: how far from a pixel they still show,
+which decides the margin of tiles; it is printed, and weights of one's own are given by ``--restorer FILE``.
 """
 
 import argparse
@@ -10,7 +13,10 @@ import resource
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+from collections.abc import Callable
+from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
 from statistics import median
@@ -22,20 +28,39 @@ import torch
 from restoration.apply import Inference, restore_picture
 from restoration.distributed import fast_bfloat16
 from restoration.image import Picture, find_images, read, read_samples, write
-from restoration.restorers.network import Restorer
+from restoration.networks import NETWORKS
+from restoration.receptive import field_of
+from restoration.restorers import Card, Restorer
+from restoration.tiling.memory import resident
 from restoration.weights import load
 
-SIZES = {0.75: (1000, 750), 3.0: (2000, 1500), 12.0: (4000, 3000)}  # megapixels: width, height
+SIZES = {
+    0.2: (512, 384),
+    0.75: (1000, 750),
+    3.0: (2000, 1500),
+    12.0: (4000, 3000),
+}  # megapixels: width, height
 PLAIN_TILE = 512
+SETS: dict[str, dict[str, Any]] = {
+    "msrresnet-x4": {"name": "msrresnet", "scale": 4},
+    "swinir-small-x4": {
+        "name": "spandrel", "architecture": "SwinIR", "upscale": 4, "img_size": 64, "window_size": 8,
+        "depths": [6, 6, 6, 6], "embed_dim": 60, "num_heads": [6, 6, 6, 6], "mlp_ratio": 2,
+        "upsampler": "pixelshuffledirect", "resi_connection": "1conv",
+    },
+}  # fmt: skip
+Way = Callable[[Restorer, Picture], Picture]
 
 
 def main() -> None:
     """Measure, print and write; ``--measure`` is one measurement, in a process of its own."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--restorer", default="sr-x4-small")
+    parser.add_argument("--set", choices=list(SETS), dest="restorer", help="a network with random weights")
     parser.add_argument("--image", type=Path, help="any photograph; it is mirrored up to the sizes")
     parser.add_argument("--megapixels", type=float, default=12.0, choices=list(SIZES))
     parser.add_argument("--repeats", type=int, default=2)
+    parser.add_argument("--growth", action="store_true", help="measure ours at all smaller sizes too")
     parser.add_argument("--out", type=Path)
     parser.add_argument("--measure", choices=list(MEASURED), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -43,7 +68,10 @@ def main() -> None:
         print(json.dumps(measure(arguments.measure, arguments.restorer, arguments.image)))
         return
     source = arguments.image or find_images(Path(str(files("restoration"))) / "photos")[0]
-    record = compare(arguments.restorer, read_samples(source), arguments.megapixels, arguments.repeats)
+    photograph = read_samples(source)
+    record = compare(
+        arguments.restorer, photograph, arguments.megapixels, arguments.repeats, arguments.growth
+    )
     record["command"] = f"python -m restoration.benchmarks.speed_apply --restorer {arguments.restorer}"
     record["image"] = source.name
     print(table(record))
@@ -51,22 +79,34 @@ def main() -> None:
         arguments.out.write_text(json.dumps(record, indent=1) + "\n")
 
 
-def compare(restorer: str, photograph: np.ndarray, megapixels: float, repeats: int) -> dict[str, Any]:
-    """Return both ways' seconds and memory at one size, measured in turn, and ours at all sizes up to it."""
+def compare(
+    restorer: str, photograph: np.ndarray, megapixels: float, repeats: int, growing: bool = True
+) -> dict[str, Any]:
+    """Return all ways' seconds and memory at one size, measured in turn, and ours at all sizes up to it."""
     from restoration.benchmarks.timing import (
         environment,
     )  # late: a measuring process imports what `apply` imports
 
     machine = environment()
-    runs: dict[str, list[dict[str, float]]] = {name: [] for name in MEASURED}
-    growth: dict[float, dict[str, float]] = {}
+    ways = [way for way in MEASURED if way != "ours-bf16" or fast_bfloat16(torch.device("cpu"))]
+    runs: dict[str, list[dict[str, Any]]] = {name: [] for name in ways}
+    growth: dict[float, dict[str, Any]] = {}
     with tempfile.TemporaryDirectory() as folder:
-        images = {size: Path(folder) / f"{size}.png" for size in SIZES if size <= megapixels}
+        sizes = [size for size in SIZES if size == megapixels or (growing and size < megapixels)]
+        images = {size: Path(folder) / f"{size}.png" for size in sizes}
         for size, path in images.items():
             write(path, Picture(mirrored(photograph, *SIZES[size])))
         for _ in range(repeats):
             for name in runs:
                 runs[name].append(_in_own_process(name, restorer, images[megapixels]))
+        results = {name: read_samples(Path(folder) / f"{name}.png") for name in runs}
+        network = restorer_of(restorer)
+        radius = field_of(network).radius
+        agreement = {
+            name: away_from_seams(result, results["plain"], network.scale, radius)
+            for name, result in results.items()
+            if name != "plain"
+        }
         for size, path in images.items():
             growth[size] = _in_own_process("ours", restorer, path) if size < megapixels else runs["ours"][-1]
     middle = {name: median(run["restore"] for run in of_name) for name, of_name in runs.items()}
@@ -78,6 +118,8 @@ def compare(restorer: str, photograph: np.ndarray, megapixels: float, repeats: i
         "median": middle,
         "ratio": middle["plain"] / middle["ours"],
         "peak_mib": {name: max(run["peak_mib"] for run in of_name) for name, of_name in runs.items()},
+        "anonymous_mib": {name: max(run["anonymous_mib"] for run in r) for name, r in runs.items()},
+        "agreement": agreement,
         "growth": {
             f"{size:g}": run | {"seconds_per_megapixel": run["restore"] / size}
             for size, run in growth.items()
@@ -85,23 +127,59 @@ def compare(restorer: str, photograph: np.ndarray, megapixels: float, repeats: i
     }
 
 
-def measure(way: str, restorer: str, path: Path) -> dict[str, float]:
+def measure(way: str, restorer: str, path: Path) -> dict[str, Any]:
     """Return the seconds of reading, restoring and writing one file, and this process's peak memory."""
-    network, times = load(restorer), [time.perf_counter()]
-    picture = read(path)
-    times.append(time.perf_counter())
-    restored = MEASURED[way](network, picture)
-    times.append(time.perf_counter())
-    write(path.with_name(f"{way}.png"), restored)
-    times.append(time.perf_counter())
+    network = restorer_of(restorer)
+    with anonymous() as most:
+        times = [time.perf_counter()]
+        picture = read(path)
+        times.append(time.perf_counter())
+        restored = MEASURED[way](network, picture)
+        times.append(time.perf_counter())
+        write(path.with_name(f"{way}.png"), restored)
+        times.append(time.perf_counter())
     unit = 1 if sys.platform == "darwin" else 1024  # bytes on macOS, kibibytes elsewhere
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
-    return dict(zip(("read", "restore", "write"), np.diff(times).tolist(), strict=True)) | {"peak_mib": peak}
+    seconds: dict[str, Any] = dict(zip(("read", "restore", "write"), np.diff(times).tolist(), strict=True))
+    return seconds | {"peak_mib": peak, "anonymous_mib": most[0] / 2**20, "tiles": dict(_plans)}
+
+
+@contextmanager
+def anonymous() -> Any:  # noqa: ANN401
+    """Watch this process's anonymous memory: what is not of files, such as results that are mapped to one."""
+    most, done = [resident("RssAnon")], threading.Event()
+
+    def watch() -> None:
+        while not done.wait(0.02):
+            most[0] = max(most[0], resident("RssAnon"))
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield most
+    finally:
+        done.set()
+        thread.join()
+
+
+def restorer_of(name: str) -> Restorer:
+    """Return the restorer of a name or file, or one of `SETS` with weights drawn from a fixed seed."""
+    if name not in SETS:
+        return load(name)
+    spec = dict(SETS[name])
+    torch.manual_seed(0)
+    network = NETWORKS[spec.pop("name")](**spec)
+    return Restorer(network.eval(), Card(name, "super-resolution", SETS[name], network.scale))
 
 
 def ours(restorer: Restorer, picture: Picture) -> Picture:
-    """Restore as ``restoration apply`` does."""
-    return restore_picture(restorer, picture, Inference())
+    """Restore as ``restoration apply --precision fp32`` does."""
+    return _by_apply(restorer, picture, Inference(precision="fp32"))
+
+
+def ours_in_bfloat16(restorer: Restorer, picture: Picture) -> Picture:
+    """Restore as ``restoration apply --precision bf16`` does."""
+    return _by_apply(restorer, picture, Inference(precision="bf16"))
 
 
 def plain(restorer: Restorer, picture: Picture) -> Picture:
@@ -120,7 +198,24 @@ def plain(restorer: Restorer, picture: Picture) -> Picture:
     return Picture(restored)
 
 
-MEASURED = {"ours": ours, "plain": plain}
+MEASURED: dict[str, Way] = {"plain": plain, "ours": ours, "ours-bf16": ours_in_bfloat16}
+_plans: dict[str, Any] = {}
+
+
+def away_from_seams(
+    found: np.ndarray, expected: np.ndarray, scale: int, radius: int | None
+) -> dict[str, float] | None:
+    """Return how results differ, in levels of 255, in the middles of plain tiles, which their seams do not reach."""
+    if radius is None or 2 * radius >= PLAIN_TILE:
+        return None
+    step, edge = PLAIN_TILE * scale, radius * scale
+    errors = []
+    for top in range(0, len(found), step):
+        for left in range(0, found.shape[1], step):
+            middle = np.s_[top + edge : top + step - edge, left + edge : left + step - edge]
+            errors.append(np.abs(found[middle].astype(np.int16) - expected[middle]))
+    total, count = sum(int(e.sum()) for e in errors), sum(e.size for e in errors)
+    return {"largest": max(int(e.max(initial=0)) for e in errors), "mean": total / max(1, count)}
 
 
 def mirrored(photograph: np.ndarray, width: int, height: int) -> np.ndarray:
@@ -133,9 +228,21 @@ def mirrored(photograph: np.ndarray, width: int, height: int) -> np.ndarray:
 
 def table(record: dict[str, Any]) -> str:
     """Return the record as Markdown."""
+    anonymous_mib, agreement = record.get("anonymous_mib", {}), record.get("agreement", {})
     lines = ["| way | seconds | peak MiB |", "|---|---|---|"]
     lines += [f"| {n} | {s:.1f} | {record['peak_mib'][n]:.0f} |" for n, s in record["median"].items()]
     lines += ["", f"ours is {record['ratio']:.2f} times as fast", ""]
+    if "ours-bf16" in record["median"]:
+        faster = record["median"]["plain"] / record["median"]["ours-bf16"]
+        lines += [f"in bfloat16 it is {faster:.2f} times as fast", ""]
+    if anonymous_mib:
+        words = ", ".join(f"{name} {mib:.0f}" for name, mib in anonymous_mib.items())
+        lines += [f"anonymous memory at most, in MiB: {words}", ""]
+    for name, error in agreement.items():
+        if error is not None:
+            lines += [
+                f"{name} differs from plain by {error['largest']} levels at most, {error['mean']:.1e} in the mean", ""
+            ]  # fmt: skip
     lines += ["| megapixels | seconds | seconds per megapixel | peak MiB |", "|---|---|---|---|"]
     for size, run in record["growth"].items():
         lines.append(
@@ -144,11 +251,11 @@ def table(record: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _in_own_process(way: str, restorer: str, path: Path) -> dict[str, float]:
+def _by_apply(restorer: Restorer, picture: Picture, inference: Inference) -> Picture:
+    return restore_picture(restorer, picture, inference, on_plan=lambda plan: _plans.update(plan.facts))
+
+
+def _in_own_process(way: str, restorer: str, path: Path) -> dict[str, Any]:
     command = [sys.executable, "-P", __file__, "--measure", way]  # -P: this folder's names shadow no module
     command += ["--restorer", restorer, "--image", str(path)]
     return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-
-
-if __name__ == "__main__":
-    main()

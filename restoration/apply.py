@@ -102,17 +102,13 @@ def apply(
     manifest = Manifest(_folder(jobs, out), _maker(restorer, inference, masks) if jobs else {})
     work = Work(restorer, inference, manifest, report, masks, max_pixels, on_file, pace or Pace())
 
-    def told(path: Path, status: Status) -> None:
-        work.pace.file(path, status)
-        on_file(path, status)
-
     with work.pace, memory.kept(), sharing.group() if shard is None else nullcontext():
         todo = _missing(jobs, work, overwrite, ranks=shard is None)
         own, together = _shared(todo, *share) if shard is None else (todo, [])
-        work.pace.begin(len(own) + len(together))
+        work.pace.begin(len(own) + len(together) + len(clips))
         work.run_together(together)
         work.run(own)
-        films.restore(restorer, clips, report, inference, overwrite, told)
+        films.restore(restorer, clips, report, inference, overwrite, work.tell)
     return report
 
 

@@ -2,6 +2,7 @@
 
 import mmap
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -39,7 +40,7 @@ def restored_by_tiles(
         plan = _plan(runner, samples, colours, icc, share is not None)
         function = _in_srgb(runner, icc, colours) if _changes(samples, icc, colours) else runner
         fill(restored, function, samples, plan.tiling, runner.device, share or alone, on_window)
-    return plan
+    return replace(plan, decibels=runner.decibels)
 
 
 def restored_together(
@@ -60,7 +61,7 @@ def restored_together(
         for window, part in by_parts(function, fetch, height, width, plan.tiling, runner.device):
             for result, image in zip(made, part.split(1), strict=True):
                 result[window.slices(scale)] = to_samples(image, samples[0].itemsize * 8)
-    return made, plan
+    return made, replace(plan, decibels=runner.decibels)
 
 
 def fill(

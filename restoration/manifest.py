@@ -66,7 +66,7 @@ class Manifest:
             "maker": dict(self.maker),
             **({"facts": dict(facts)} if facts else {}),
         }
-        self.lines[line["target"]] = line
+        self.lines[self._name(job.target)] = line
         data = (json.dumps(line, ensure_ascii=False) + "\n").encode(errors="surrogateescape")
         # one call: lines of processes that write at the same time do not mix
         place = os.open(self.folder / NAME, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)

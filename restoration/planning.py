@@ -25,6 +25,7 @@ class Plan:
     tiling: Tiling
     certificate: Difference | None = None
     choice: str = ""
+    decibels: float | None = None  # of bfloat16 against float32, where it was measured
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -41,13 +42,15 @@ class Plan:
     def facts(self) -> dict[str, Any]:
         """Return how tiles are made, as plain data."""
         tiling = self.tiling
-        facts = {
+        facts: dict[str, Any] = {
             "receptive_field": tiling.receptive_field,
             "grid": tiling.grid,
             "margin": tiling.margin,
             "tile": tiling.tile,
         }
-        return facts | ({"difference": asdict(self.certificate)} if self.certificate else {})
+        if self.certificate is not None:
+            facts["difference"] = asdict(self.certificate)
+        return facts | ({} if self.decibels is None else {"bf16_psnr": self.decibels})
 
 
 def tiling_of(restorer: Restorer, inference: Inference) -> Tiling:

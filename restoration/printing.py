@@ -39,6 +39,10 @@ def applied(report: "Report", quiet: bool, as_json: bool) -> None:
         result = counts | {"files": [str(path) for path in report.written]}
         if report.measured:
             result["measured"] = {str(path): values for path, values in report.measured.items()}
+        if report.tiling:
+            result["tiling"] = report.tiling
+        if report.notes:
+            result["notes"] = report.notes
         print(json.dumps(result))
     elif not quiet:
         print(", ".join(f"{count} {what}" for what, count in counts.items() if count) or "nothing to do")

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from restoration import distributed
 from restoration.errors import RequestError, RestorationError
 from restoration.restorers.network import Restorer
-from restoration.tiling import Tile, Wrap, self_ensemble
+from restoration.tiling import Function, Tile, Wrap, self_ensemble
 
 Precision = Literal["auto", "fp32", "bf16"]
 SAFE = 60.0  # decibels between bfloat16 and float32: below it, rounding would be seen in 8 bits
@@ -51,7 +51,7 @@ class Known:
 
     decibels: dict[str, float] = field(default_factory=dict)
     plans: dict[tuple[Any, ...], Any] = field(default_factory=dict)
-    compiled: nn.Module | None = None
+    compiled: Function | None = None
 
 
 _KNOWN: "WeakKeyDictionary[nn.Module, Known]" = WeakKeyDictionary()
@@ -70,10 +70,9 @@ class Runner:
         self.device = torch.device(inference.device)
         self.known = known(restorer)
         restorer.eval().to(self.device).to(memory_format=torch.channels_last)
-        network: nn.Module = restorer
+        network: Function = restorer
         if inference.compile:
-            self.known.compiled = self.known.compiled or torch.compile(restorer, dynamic=True)
-            network = self.known.compiled
+            network = self.known.compiled = self.known.compiled or torch.compile(restorer, dynamic=True)
         self.forward = self_ensemble(network) if inference.ensemble else network
 
     def __call__(self, tile: Tensor) -> Tensor:

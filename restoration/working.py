@@ -55,7 +55,7 @@ class Work:
     def keep(self, job: Job) -> None:
         """Report an output that was there before, and how it was made if not as asked for."""
         self.report.kept.append(job.target)
-        self._tell(job.target, "kept")
+        self.tell(job.target, "kept")
         if difference := self.manifest.differs(job):
             self.report.notes.append(f"{job.target}: kept, but {difference}; --overwrite makes it again")
 
@@ -191,12 +191,13 @@ class Work:
             outcome.result()
         except FAILURES as error:
             self.report.failed[job.source] = f"{_one_line(job.source, error)}; skipped"
-            self._tell(job.source, "failed")
+            self.tell(job.source, "failed")
         else:
             self.report.written.append(job.target)
-            self._tell(job.target, "written")
+            self.tell(job.target, "written")
 
-    def _tell(self, path: Path, status: Status) -> None:
+    def tell(self, path: Path, status: Status) -> None:
+        """Let the caller and the display know of a file."""
         self.on_file(path, status)
         self.pace.file(path, status)
 

@@ -98,7 +98,7 @@ def _in_the_middle(side: int, height: int, width: int, tiling: Tiling) -> Window
 
 def _timed(function: Function, tile: Tensor, device: torch.device) -> tuple[float, int]:
     """Return the seconds of a call, the better of two where it is quick, and the most bytes held meanwhile."""
-    seconds = []
+    seconds: list[float] = []
     memory.forget_peak(device)
     while not seconds or (len(seconds) < 2 and seconds[0] < QUICK):
         start = time.perf_counter()

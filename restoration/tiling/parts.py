@@ -116,12 +116,12 @@ class Parts:
     def core(self, core: Window) -> Tensor:
         """Return the result of a window, from tiles with margins that are small enough."""
         if core.side > self.side:
-            parts = [(tile, self.core(tile)) for tile in core.split(self.side)]
-            first = parts[0][1]
+            tiles = [(tile, self.core(tile)) for tile in core.split(self.side)]
+            first = tiles[0][1]
             scale = self.tiling.scale
             joined = first.new_empty(*first.shape[:-2], core.height * scale, core.width * scale)
-            for tile, part in parts:
-                joined[..., *tile.slices(scale, core)] = part
+            for tile, made in tiles:
+                joined[..., *tile.slices(scale, core)] = made
             return joined
         window = self.tiling.grown(core, self.whole)
         part = self._called(window, core)

@@ -3,7 +3,15 @@
 import numpy as np
 import torch
 
-from restoration.benchmarks.speed_apply import mirrored, ours, plain, table
+from restoration.benchmarks.speed_apply import (
+    SETS,
+    away_from_seams,
+    mirrored,
+    ours,
+    plain,
+    restorer_of,
+    table,
+)
 from restoration.image import Picture
 from restoration.restorers import baseline
 
@@ -44,3 +52,37 @@ def test_table_has_ratio_and_growth():
         "|---|---|---|---|",
         "| 0.75 | 1.5 | 2.00 | 600 |",
     ]
+
+
+def test_table_has_the_other_ways_where_they_were_measured():
+    record = {
+        "median": {"ours": 2.0, "plain": 5.0, "ours-bf16": 1.0},
+        "peak_mib": {"ours": 700.0, "plain": 900.0, "ours-bf16": 650.0},
+        "ratio": 2.5,
+        "anonymous_mib": {"ours": 500.0},
+        "agreement": {"ours": {"largest": 1, "mean": 1e-4}, "ours-bf16": None},
+        "growth": {},
+    }
+    lines = table(record).splitlines()
+    assert "in bfloat16 it is 5.00 times as fast" in lines
+    assert "anonymous memory at most, in MiB: ours 500" in lines
+    assert "ours differs from plain by 1 levels at most, 1.0e-04 in the mean" in lines
+
+
+def test_results_are_compared_where_seams_do_not_reach():
+    expected = np.zeros((1024, 1024, 1), np.uint8)
+    found = expected.copy()
+    found[508:516] = 200  # at a seam of the plain tiles
+    found[100, 100] = 3
+    difference = away_from_seams(found, expected, 1, 8)
+    assert difference["largest"] == 3 and difference["mean"] == 3 / (2 * (512 - 16)) ** 2
+    assert (
+        away_from_seams(found, expected, 1, 256) is None and away_from_seams(found, expected, 1, None) is None
+    )
+
+
+def test_networks_of_sets_are_the_same_every_time():
+    for name in SETS:
+        first, second = restorer_of(name), restorer_of(name)
+        assert all(torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters(), strict=True))
+        assert first.scale == 4

@@ -15,8 +15,10 @@ import torch
 from torch import nn
 
 from restoration import sharing
-from restoration.apply import apply
-from restoration.image import Picture, read_samples, write
+from restoration.apply import apply, restore_image
+from restoration.distributed import fast_bfloat16
+from restoration.filling import release
+from restoration.image import Picture, blank_samples, read_samples, write
 from restoration.manifest import NAME, UNKNOWN
 from restoration.pace import Pace
 from restoration.restorers import baseline
@@ -293,3 +295,39 @@ def test_memory_of_programs_does_not_grow_with_the_picture(tmp_path):
         peaks.append(int(done.stdout) / 2**20)
     assert peaks[1] - peaks[0] < 60  # megabytes; the samples alone grew by 108 and 432
     assert baseline("nearest-x2").scale == 2
+
+
+def test_mapped_samples_leave_memory_and_are_the_same_when_they_come_back(monkeypatch):
+    monkeypatch.setattr("restoration.formats.bands.MAPPED_BYTES", 1000)
+    samples = blank_samples(500, 400, 3)
+    samples[...] = np.arange(500, dtype=np.uint16)[:, None, None] % 256
+    before = resident("VmRSS")
+    release(samples)
+    assert samples.base is not None and resident("VmRSS") <= before
+    assert np.array_equal(samples[:, 7, 1], np.arange(500) % 256)
+    release(np.zeros((2, 2, 3), np.uint8))  # not mapped: nothing happens
+
+
+def test_network_is_compiled_once_where_asked_for(monkeypatch):
+    compiled = []
+
+    def compile(module, **options):
+        compiled.append(options)
+        return module
+
+    monkeypatch.setattr(torch, "compile", compile)
+    restorer, image = Gain(), torch.rand(1, 3, 8, 8)
+    expected = restore_image(restorer, image, precision="fp32")
+    for _ in range(2):
+        assert torch.equal(restore_image(restorer, image, precision="fp32", compile=True), expected)
+    assert compiled == [{"dynamic": True}]
+
+
+def test_what_was_measured_of_bfloat16_is_reported(tmp_path):
+    source = photos(tmp_path / "in", 1)
+    report = apply(Gain(), [source], tmp_path / "out")
+    if fast_bfloat16(torch.device("cpu")):
+        assert report.tiling["bf16_psnr"] > 60
+        assert lines(tmp_path / "out")[0]["facts"]["bf16_psnr"] == report.tiling["bf16_psnr"]
+    else:
+        assert "bf16_psnr" not in report.tiling
