@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
+from random import Random
 from statistics import median
 from time import perf_counter
 
@@ -15,20 +16,20 @@ PEERS = ("basicsr", "piq", "opencv-python", "opencv-python-headless", "torchvisi
 
 
 def alternate(callables: dict[str, Callable[[], object]], repeats: int) -> dict[str, list[float]]:
-    """Return the seconds of every call, by name: one warm-up each, then A B C, B C A, …
+    """Return the seconds of every call, by name: one warm-up each, then all in turn, in an order that is drawn anew.
 
-    So a slow minute hits all, and so does what the call before leaves in the caches.
+    So a slow minute hits all, and so does what the call before leaves in the caches: no one always follows the same.
     """
     if repeats < 1:
         raise ValueError(f"repeats = {repeats}; expected a whole number from 1")
     for call in callables.values():
         call()
     seconds: dict[str, list[float]] = {name: [] for name in callables}
-    order = list(callables)
+    order, draw = list(callables), Random(0)
     for _ in range(repeats):
+        draw.shuffle(order)
         for name in order:
             seconds[name].append(_seconds(callables[name]))
-        order = [*order[1:], order[0]]
     return seconds
 
 

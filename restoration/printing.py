@@ -5,7 +5,7 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from restoration.outcome import Report
@@ -36,7 +36,7 @@ def applied(report: "Report", quiet: bool, as_json: bool) -> None:
         print(f"restoration: {line}", file=sys.stderr)
     counts = {"written": len(report.written), "kept": len(report.kept), "failed": len(report.failed)}
     if as_json:
-        result = counts | {"files": [str(path) for path in report.written]}
+        result: dict[str, Any] = counts | {"files": [str(path) for path in report.written]}
         if report.measured:
             result["measured"] = {str(path): values for path, values in report.measured.items()}
         if report.tiling:
