@@ -259,3 +259,7 @@ def _in_own_process(way: str, restorer: str, path: Path) -> dict[str, Any]:
     command = [sys.executable, "-P", __file__, "--measure", way]  # -P: this folder's names shadow no module
     command += ["--restorer", restorer, "--image", str(path)]
     return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+if __name__ == "__main__":
+    main()
