@@ -9,13 +9,12 @@ which decides the margin of tiles; it is printed, and weights of one's own are g
 import argparse
 import json
 import math
-import resource
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
@@ -29,9 +28,9 @@ from restoration.apply import Inference, restore_picture
 from restoration.distributed import fast_bfloat16
 from restoration.image import Picture, find_images, read, read_samples, write
 from restoration.networks import NETWORKS
-from restoration.receptive import field_of
 from restoration.restorers import Card, Restorer
 from restoration.tiling.memory import resident
+from restoration.tiling.receptive import field_of
 from restoration.weights import load
 
 SIZES = {
@@ -117,8 +116,10 @@ def compare(
         "runs": runs,
         "median": middle,
         "ratio": middle["plain"] / middle["ours"],
-        "peak_mib": {name: max(run["peak_mib"] for run in of_name) for name, of_name in runs.items()},
-        "anonymous_mib": {name: max(run["anonymous_mib"] for run in r) for name, r in runs.items()},
+        "memory": {
+            figure: {name: max(run[figure] for run in of_name) for name, of_name in runs.items()}
+            for figure in ("loaded_mib", "peak_mib", "taken_mib", "anonymous_mib")
+        },
         "agreement": agreement,
         "growth": {
             f"{size:g}": run | {"seconds_per_megapixel": run["restore"] / size}
@@ -130,7 +131,8 @@ def compare(
 def measure(way: str, restorer: str, path: Path) -> dict[str, Any]:
     """Return the seconds of reading, restoring and writing one file, and this process's peak memory."""
     network = restorer_of(restorer)
-    with anonymous() as most:
+    before = resident("VmRSS")
+    with watched("VmRSS", "RssAnon") as most:
         times = [time.perf_counter()]
         picture = read(path)
         times.append(time.perf_counter())
@@ -138,20 +140,22 @@ def measure(way: str, restorer: str, path: Path) -> dict[str, Any]:
         times.append(time.perf_counter())
         write(path.with_name(f"{way}.png"), restored)
         times.append(time.perf_counter())
-    unit = 1 if sys.platform == "darwin" else 1024  # bytes on macOS, kibibytes elsewhere
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
     seconds: dict[str, Any] = dict(zip(("read", "restore", "write"), np.diff(times).tolist(), strict=True))
-    return seconds | {"peak_mib": peak, "anonymous_mib": most[0] / 2**20, "tiles": dict(_plans)}
+    memory = {
+        "loaded_mib": before, "peak_mib": most["VmRSS"], "taken_mib": most["VmRSS"] - before,
+        "anonymous_mib": most["RssAnon"],
+    }  # fmt: skip
+    return seconds | {name: value / 2**20 for name, value in memory.items()} | {"tiles": dict(_plans)}
 
 
 @contextmanager
-def anonymous() -> Any:  # noqa: ANN401
-    """Watch this process's anonymous memory: what is not of files, such as results that are mapped to one."""
-    most, done = [resident("RssAnon")], threading.Event()
+def watched(*figures: str) -> Iterator[dict[str, int]]:
+    """Watch this process's memory, at its most: VmRSS is all of it, RssAnon what is not of files or mapped to one."""
+    most, done = {name: resident(name) for name in figures}, threading.Event()
 
     def watch() -> None:
-        while not done.wait(0.02):
-            most[0] = max(most[0], resident("RssAnon"))
+        while not done.wait(0.01):
+            most.update({name: max(value, resident(name)) for name, value in most.items()})
 
     thread = threading.Thread(target=watch, daemon=True)
     thread.start()
@@ -228,16 +232,16 @@ def mirrored(photograph: np.ndarray, width: int, height: int) -> np.ndarray:
 
 def table(record: dict[str, Any]) -> str:
     """Return the record as Markdown."""
-    anonymous_mib, agreement = record.get("anonymous_mib", {}), record.get("agreement", {})
-    lines = ["| way | seconds | peak MiB |", "|---|---|---|"]
-    lines += [f"| {n} | {s:.1f} | {record['peak_mib'][n]:.0f} |" for n, s in record["median"].items()]
+    agreement, memory = record.get("agreement", {}), record["memory"]
+    lines = ["| way | seconds | peak MiB | beyond the loaded network |", "|---|---|---|---|"]
+    lines += [
+        f"| {n} | {s:.1f} | {memory['peak_mib'][n]:.0f} | {memory['taken_mib'][n]:.0f} |"
+        for n, s in record["median"].items()
+    ]
     lines += ["", f"ours is {record['ratio']:.2f} times as fast", ""]
     if "ours-bf16" in record["median"]:
         faster = record["median"]["plain"] / record["median"]["ours-bf16"]
         lines += [f"in bfloat16 it is {faster:.2f} times as fast", ""]
-    if anonymous_mib:
-        words = ", ".join(f"{name} {mib:.0f}" for name, mib in anonymous_mib.items())
-        lines += [f"anonymous memory at most, in MiB: {words}", ""]
     for name, error in agreement.items():
         if error is not None:
             lines += [

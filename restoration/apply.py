@@ -9,22 +9,23 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from restoration import distributed, memory, sharing
+from restoration import distributed, memory
+from restoration.applying import sharing
+from restoration.applying.manifest import Manifest, weights_of
+from restoration.applying.pace import Pace
+from restoration.applying.picturing import restore_picture
+from restoration.applying.planning import planned, tiling_of
+from restoration.applying.running import Inference, Precision, Runner
+from restoration.applying.working import FAILURES, OnFile, Status, Work
 from restoration.dials.consistency import consistent as projected
 from restoration.dials.consistency import require_enlarging
 from restoration.dials.masks import Masks, check_masked
 from restoration.errors import ImageError
 from restoration.image import MAX_PIXELS, stored_size
-from restoration.manifest import Manifest, weights_of
 from restoration.outcome import Report
-from restoration.pace import Pace
-from restoration.picturing import restore_picture
-from restoration.planning import planned, tiling_of
 from restoration.restorers.network import Restorer
-from restoration.running import Inference, Precision, Runner
 from restoration.targets import Job, plan
 from restoration.tiling import Tile, Wrap, fetch_from, tiled
-from restoration.working import FAILURES, OnFile, Status, Work
 
 if TYPE_CHECKING:
     from restoration.video import Films

@@ -137,7 +137,7 @@ def apply(
 ) -> None:
     """Restore images, videos, folders or globs; existing outputs are kept, one unreadable file stops nothing."""
     from restoration.apply import apply as run
-    from restoration.pace import Pace
+    from restoration.applying.pace import Pace
     from restoration.printing import applied
 
     how = _inference(tile, precision, self_ensemble, device)

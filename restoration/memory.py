@@ -29,6 +29,11 @@ def give_back() -> None:
     global _keeping
     _keeping = False
     _set(DEFAULTS)
+    trim()
+
+
+def trim() -> None:
+    """Return what is free now to the system, once."""
     with suppress(AttributeError, OSError, TypeError):
         ctypes.CDLL(None).malloc_trim(0)
 

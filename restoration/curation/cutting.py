@@ -10,9 +10,8 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from restoration import encoding
 from restoration.errors import ImageError, RequestError
-from restoration.image import PEAKS, read_samples
+from restoration.image import PEAKS, encoding, read_samples
 
 USUAL = (1, 2, 3, 4, 8, 16)  # scales of published sets
 Codec = Literal["ppm", "png", "webp", "keep"]

@@ -11,11 +11,11 @@ from PIL import Image
 
 from restoration.data.kept import Filled
 from restoration.data.source import Source
-from restoration.decoding import DAMAGE, FORMATS, PILLOW_SETTINGS
 from restoration.errors import ConfigError, ImageError
-from restoration.exif import exif_of, stated_orientation
+from restoration.formats.exif import exif_of, stated_orientation
 from restoration.formats.metadata import xmp_orientation
 from restoration.image import find_images, read_samples, stored_size
+from restoration.image.decoding import DAMAGE, FORMATS, PILLOW_SETTINGS
 
 PACKAGED = "package:"  # begins what is looked for in the package: its photographs are package:photos
 LIST = ".txt"

@@ -7,9 +7,9 @@ import re
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from restoration.decoding import DAMAGE, FORMATS, PILLOW_SETTINGS, Unsupported, decode
 from restoration.errors import ImageError
 from restoration.image import MAX_PIXELS
+from restoration.image.decoding import DAMAGE, FORMATS, PILLOW_SETTINGS, Unsupported, decode
 
 HEAD = 64  # bytes that hold the size of a PPM, PGM or PNG file
 # the header of binary PGM (P5) and PPM (P6) files that hold no comment

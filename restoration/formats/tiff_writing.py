@@ -9,8 +9,8 @@ import numpy as np
 from PIL import Image
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
-from restoration.exif import SUB_IFDS, TIFF_TEXT
 from restoration.formats.bands import Samples, in_parallel, rows_per_band
+from restoration.formats.exif import SUB_IFDS, TIFF_TEXT
 from restoration.formats.metadata import Metadata
 from restoration.formats.png_writing import Layout, packed
 

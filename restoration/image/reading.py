@@ -13,10 +13,18 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 from PIL.ImageFile import ImageFile
 
-from restoration.decoding import DAMAGE, FORMATS, PILLOW_SETTINGS, Decoded, Unsupported, decode, decode_page
 from restoration.errors import ImageError
 from restoration.formats import tiff_reading
 from restoration.formats.declared import shown, unreadable
+from restoration.image.decoding import (
+    DAMAGE,
+    FORMATS,
+    PILLOW_SETTINGS,
+    Decoded,
+    Unsupported,
+    decode,
+    decode_page,
+)
 from restoration.image.picture import Picture
 
 MAX_PIXELS = 512_000_000

@@ -8,7 +8,6 @@ from typing import IO
 
 import numpy as np
 
-from restoration.encoding import plain_layout
 from restoration.errors import ImageError
 from restoration.files import atomic
 from restoration.formats.bands import empty_samples
@@ -16,6 +15,7 @@ from restoration.formats.declared import shown
 from restoration.formats.metadata import Stored
 from restoration.formats.png_writing import PngWriter
 from restoration.formats.tiff_writing import TiffWriter
+from restoration.image.encoding import plain_layout
 from restoration.image.picture import DTYPES, Picture
 from restoration.image.reading import MAX_PIXELS, read
 from restoration.image.writing import (

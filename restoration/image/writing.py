@@ -9,15 +9,15 @@ from typing import IO
 
 import numpy as np
 
-from restoration import encoding
-from restoration.decoding import FORMATS
 from restoration.errors import ImageError
-from restoration.exif import resized, with_resolution
 from restoration.files import atomic
 from restoration.formats.bands import Joined, Samples, empty_samples
 from restoration.formats.declared import shown
+from restoration.formats.exif import resized, with_resolution
 from restoration.formats.metadata import Metadata, xmp_resized
+from restoration.image import encoding
 from restoration.image.colour import to_srgb
+from restoration.image.decoding import FORMATS
 from restoration.image.picture import DTYPES, Picture, opaque, to_float, to_samples
 
 LOGGER = logging.getLogger("restoration.image")

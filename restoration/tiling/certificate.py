@@ -10,11 +10,13 @@ from restoration.tiling.parts import by_parts
 from restoration.tiling.windows import Fetch, Function, Tiling, Window, up
 
 EXACT = 1e-5  # of the result's standard deviation: tiles that differ no more from the whole are called exact
-CORE = 64  # pixels of a tile whose margin is shortened
-MARGINS = (8, 16, 32, 64, 128, 256, 1024)
-ENOUGH = 3e-6  # of the standard deviation
-NOISE = 0.7  # of the error with half the margin: where it falls no faster, it is rounding
-SPARE = 1.5  # the part of a margin that is added to the one found: what lies beyond falls off by its square
+CORE = 64  # pixels of a tile that is compared with the whole
+DOUBLE = 24  # and of one that is computed in double precision, which takes a multiple of the memory
+MARGINS = (4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024)
+FARTHER = 1.25  # times a margin, at least, is the one that it is compared with
+ENOUGH = (
+    3e-7  # of the standard deviation: a thirtieth of what may be, as other places of a picture may show more
+)
 LARGEST = 1024  # side of a crop, at most
 
 
@@ -53,27 +55,34 @@ def difference(
 
 
 def shortened(function: Function, fetch: Fetch, height: int, width: int, tiling: Tiling) -> int:
-    """Return a margin that is enough on two crops of the picture, and half as much again; at most the field's.
+    """Return the margin that is enough on two crops of the picture, at most the field's.
 
-    Far pixels of a receptive field have weights that no result shows. Enough is where the result differs by no more
-    than `ENOUGH`, or by what rounding does: by half of `EXACT` at most, and hardly less with twice the margin.
+    Far pixels of a receptive field have weights that no result shows: a margin is enough where the next larger one
+    changes nothing. The function is one of double precision: in single precision, rounding alone makes results
+    differ by more than `ENOUGH`.
     """
-    found, full, side = 0, tiling.margin, up(CORE, tiling.grid)
+    full, side = tiling.margin, up(DOUBLE, tiling.grid)
     whole = tiling.whole(height, width)
+    margins = sorted({m for m in (up(margin, tiling.grid) for margin in MARGINS) if m < full})
+    found = 0
     for crop in sorted(_crops(height, width, tiling, side), key=lambda w: -float(fetch(w).std()))[:2]:
 
         def result(margin: int, core: Window = crop) -> Tensor:
             window = replace(tiling, halo=margin, wrap="off").grown(core, whole)
             return function(fetch(window))[..., *core.slices(tiling.scale, window)]
 
-        exact, before = result(full), 0.0
-        for margin in sorted({max(found, up(m, tiling.grid)) for m in MARGINS}):
-            error = _difference(result(margin), exact).largest if margin < full else 0.0
-            if error <= ENOUGH or (error <= EXACT / 2 and error > NOISE * before > 0):
+        tried, before = 0, None
+        for margin in margins:
+            if margin < found or margin < FARTHER * tried:
+                continue
+            made = result(margin)
+            if before is not None and _difference(before, made).largest <= ENOUGH:
                 break
-            before = error
-        found = min(margin, full)
-    return min(full, up(int(SPARE * found), tiling.grid))
+            tried, before = margin, made
+        else:
+            return full
+        found = max(found, tried)
+    return found
 
 
 def _crops(height: int, width: int, tiling: Tiling, side: int) -> Iterator[Window]:

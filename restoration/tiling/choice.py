@@ -10,12 +10,14 @@ from torch import Tensor
 from restoration.tiling import memory
 from restoration.tiling.windows import Fetch, Function, Tiling, Window
 
-WINDOWS = {"cpu": (128, 192, 256, 384, 512, 768, 1024), "gpu": (256, 384, 512, 768, 1024, 1536, 2048)}
-LEAST_GAIN = 0.93  # a larger tile must take less than this part of a smaller one's time
+WINDOWS = {
+    "cpu": (128, 160, 192, 256, 320, 384, 512, 768, 1024),
+    "gpu": (256, 384, 512, 768, 1024, 1536, 2048),
+}
+LEAST_GAIN = 0.96  # a larger tile must take less than this part of a smaller one's time
 WORSE = 1.3  # times the best rate, twice in turn: larger ones are not tried
 QUICK = 0.5  # seconds
 SHARE = 0.05  # of the time that the picture takes at the best rate, spent on trying
-MEMORY_SHARE = 0.5  # of what is free
 
 
 def fast_side(receptive_field: int | None, device: torch.device) -> int:
@@ -43,24 +45,29 @@ def measured_side(
 ) -> tuple[int, str]:
     """Return the side with the best rate among a few that memory allows, and what was measured, in words.
 
-    Windows are those that the picture will need, and are timed from small to large until they get slower. Trying
-    ends after a twentieth of the time that the picture will take, so a short run ends at the first.
+    Windows are those that the picture will need, and are timed from small to large until they get slower or larger
+    than a budget: a processor gains little from large ones. Trying ends after a twentieth of the time that the
+    picture will take, so a short run ends at the first.
     """
     rates: dict[int, float] = {}  # seconds per pixel of the result
-    room, before, spent, used = memory.free(device), memory.held(device), 0.0, 0
+    spent, used, room = 0.0, 0, memory.room(device)
     tried = _sides(tiling, height, width, device)
     function(
         fetch(_in_the_middle(tiling.grid, height, width, replace(tiling, halo=0)))
     )  # a first call is slow
+    memory.let_go()
+    before = memory.held(device)
     for side, following in zip(tried, [*tried[1:], None], strict=True):
         window = _in_the_middle(side, height, width, tiling)
-        if room is not None and used > MEMORY_SHARE * room:
+        if room is not None and used > room and rates:
             break
         try:
             seconds, peak = _timed(function, fetch(window), device)
         except (RuntimeError, MemoryError) as error:
             if not memory.is_out_of_memory(error):
                 raise
+            break
+        if room is not None and peak - before > room and rates:
             break
         rates[side] = seconds / (min(side, height) * min(side, width))
         spent += seconds

@@ -6,6 +6,13 @@ from pathlib import Path
 
 import torch
 
+from restoration.memory import trim
+
+BUDGET, BUDGET_SHARE = (
+    512 << 20,
+    0.02,
+)  # bytes that a processor's tile may take: these, or this part of what is free
+MOST = 0.5  # of what is free
 WORDS = ("can't allocate memory", "not enough memory", "out of memory")
 
 
@@ -15,8 +22,9 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def let_go() -> None:
-    """Give back what a failed call held."""
+    """Give back what a call held that failed, or that is not made again."""
     gc.collect()
+    trim()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
 
@@ -33,6 +41,28 @@ def free(device: torch.device) -> int | None:
     with suppress(OSError, ValueError):  # "max" where there is no limit
         limits.append(int((group / "memory.max").read_text()) - int((group / "memory.current").read_text()))
     return max(0, min(limits)) if limits and device.type == "cpu" else None
+
+
+def room(device: torch.device) -> float | None:
+    """Return the bytes that a tile may take; None where the system does not say what is free."""
+    there = free(device)
+    if there is None:
+        return None
+    most = MOST * there
+    return min(most, max(BUDGET, BUDGET_SHARE * there)) if device.type == "cpu" else most
+
+
+class Ceiling:
+    """What tiles leave behind in the C library's care goes back to the system where it is more than a tile takes."""
+
+    def __init__(self, device: torch.device) -> None:
+        taken = room(device) if device.type == "cpu" else None
+        self.bytes = None if taken is None else resident("RssAnon") + taken
+
+    def hold(self) -> None:
+        """Look, and give back."""
+        if self.bytes is not None and resident("RssAnon") > self.bytes:
+            trim()
 
 
 def held(device: torch.device) -> int:

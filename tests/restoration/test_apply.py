@@ -11,9 +11,9 @@ from PIL import Image
 from torch import nn
 
 from restoration.apply import Inference, apply, restore_image, restore_picture
+from restoration.applying.filling import _filled
 from restoration.distributed import fast_bfloat16
 from restoration.errors import RequestError, RestorationError
-from restoration.filling import _filled
 from restoration.image import Picture, read, read_samples, to_float, write
 from restoration.targets import plan
 
@@ -400,6 +400,6 @@ def test_large_pictures_need_no_image_of_floats(tmp_path, monkeypatch):
         sizes.append(samples.shape[:2])
         return to_float(samples)
 
-    monkeypatch.setattr("restoration.filling.to_float", watched)
+    monkeypatch.setattr("restoration.applying.filling.to_float", watched)
     restore_picture(Enlarge(), Picture(random_samples(3, 8, 300, 200)), Inference(tile=64))
     assert max(sizes) == (64, 64)

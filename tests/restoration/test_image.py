@@ -14,9 +14,8 @@ from PIL import Image, ImageCms
 from PIL.PngImagePlugin import PngInfo
 
 from restoration import image as images
-from restoration.decoding import FORMATS
 from restoration.errors import ImageError
-from restoration.exif import turned, upright
+from restoration.formats.exif import turned, upright
 from restoration.image import (
     Picture,
     find_images,
@@ -28,6 +27,7 @@ from restoration.image import (
     to_samples,
     write,
 )
+from restoration.image.decoding import FORMATS
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 EXIF = struct.pack("<4sLHHHLHHHHLHHL", b"II*\0", 8, 2, 0x0112, 3, 1, 6, 0, 0x0128, 3, 1, 2, 0, 0)

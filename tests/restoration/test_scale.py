@@ -14,13 +14,13 @@ import pytest
 import torch
 from torch import nn
 
-from restoration import sharing
 from restoration.apply import apply, restore_image
+from restoration.applying import sharing
+from restoration.applying.filling import release
+from restoration.applying.manifest import NAME, UNKNOWN
+from restoration.applying.pace import Pace
 from restoration.distributed import fast_bfloat16
-from restoration.filling import release
 from restoration.image import Picture, blank_samples, read_samples, write
-from restoration.manifest import NAME, UNKNOWN
-from restoration.pace import Pace
 from restoration.restorers import baseline
 from restoration.tiling.memory import resident
 

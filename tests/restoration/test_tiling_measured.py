@@ -8,11 +8,11 @@ import torch
 from torch import nn
 
 from restoration.apply import Inference, apply, restore_image, restore_picture
+from restoration.applying.planning import planned, tiling_of
+from restoration.applying.running import Runner, known
 from restoration.errors import RequestError, RestorationError
 from restoration.image import Picture, read_samples, write
-from restoration.planning import planned, tiling_of
 from restoration.restorers import Card, Restorer
-from restoration.running import Runner, known
 from restoration.tiling import Tiling, Window, fetch_from, memory, tiled
 from restoration.tiling.certificate import difference, shortened
 from restoration.tiling.choice import measured_side

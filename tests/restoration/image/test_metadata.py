@@ -8,7 +8,7 @@ import pytest
 from image import corpus
 from PIL import Image
 
-from restoration.exif import resized, resolution, stated_orientation
+from restoration.formats.exif import resized, resolution, stated_orientation
 from restoration.formats.jpeg import LEAST_QUALITY, quality_of, scaled
 from restoration.formats.metadata import (
     Stored,

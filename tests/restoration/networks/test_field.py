@@ -10,8 +10,8 @@ import torch
 
 from restoration.apply import restore_image
 from restoration.networks import NETWORKS
-from restoration.receptive import Field, field_of, measured, noted
 from restoration.restorers import Card, Restorer
+from restoration.tiling.receptive import Field, field_of, measured, noted
 
 _spec = importlib.util.spec_from_file_location("conformance", Path(__file__).with_name("test_conformance.py"))
 conformance = importlib.util.module_from_spec(_spec)

@@ -11,18 +11,19 @@ from typing import Any, Literal
 
 import numpy as np
 
-from restoration import distributed, sharing
+from restoration import distributed
+from restoration.applying import sharing
+from restoration.applying.manifest import Manifest
+from restoration.applying.pace import Pace
+from restoration.applying.picturing import restore_picture, restore_together
+from restoration.applying.planning import Plan
+from restoration.applying.running import Inference
 from restoration.dials.masks import Masks
 from restoration.dials.measuring import measure
 from restoration.errors import ImageError, RestorationError
 from restoration.image import MAX_PIXELS, Picture, check_target, read_all, write
-from restoration.manifest import Manifest
 from restoration.outcome import Report
-from restoration.pace import Pace
-from restoration.picturing import restore_picture, restore_together
-from restoration.planning import Plan
 from restoration.restorers.network import Restorer
-from restoration.running import Inference
 from restoration.targets import Job
 from restoration.tiling import Share
 

@@ -7,12 +7,12 @@ from typing import Any
 
 import torch
 
-from restoration.receptive import field_of
+from restoration.applying.running import CROP, Inference, Runner
 from restoration.restorers.network import Restorer
-from restoration.running import CROP, Inference, Runner
 from restoration.tiling import Fetch, Tiling, Window, memory
 from restoration.tiling.certificate import Difference, difference, shortened
 from restoration.tiling.choice import fast_side, measured_side
+from restoration.tiling.receptive import field_of
 
 WORTH = 16  # times the pixels of a measurement that a picture must have to be worth it
 DEAR = 1.25  # times the pixels of a tile that its window may have before margins are shortened
@@ -104,19 +104,32 @@ def _measured(runner: Runner, fetch: Fetch, height: int, width: int, tiling: Til
     side = tiling.side(device, height, width)
     try:
         if tiling.receptive_field is not None and ((side + 2 * tiling.margin) / side) ** 2 > DEAR:
-            tiling = replace(tiling, halo=shortened(runner.single, fetch, height, width, tiling))
+            tiling = replace(tiling, halo=_shortened(runner, fetch, height, width, tiling))
         if tiling.tile == "auto":
             side, choice = measured_side(runner, fetch, height, width, tiling, device)
             tiling = replace(tiling, tile=side)
         for candidate in _safer(tiling):
             certificate = difference(runner.single, fetch, height, width, candidate, side)
             if certificate.exact or candidate.receptive_field is None:
+                memory.let_go()
                 return Plan(candidate, certificate, choice)
     except (RuntimeError, MemoryError) as error:
         if not memory.is_out_of_memory(error):
             raise
     memory.let_go()
     return Plan(replace(tiling, halo=None), None, choice)
+
+
+def _shortened(runner: Runner, fetch: Fetch, height: int, width: int, tiling: Tiling) -> int | None:
+    """Return the margin that is enough; None where the restorer, or the device, knows single precision alone."""
+    try:
+        found = shortened(runner.double, fetch, height, width, tiling)
+        memory.let_go()
+        return found
+    except (RuntimeError, TypeError, ValueError) as error:
+        if memory.is_out_of_memory(error):
+            raise
+        return None
 
 
 def _safer(tiling: Tiling) -> Iterator[Tiling]:

@@ -15,9 +15,9 @@ import numpy as np
 from PIL import Image, features
 from PIL.ImageFile import ImageFile
 
-from restoration.exif import exif_of, exif_of_tiff, resolution, stated_orientation, turned, upright
 from restoration.formats import bands, jpeg, png_reading, tiff_reading
 from restoration.formats.by_pillow import CONVERTED, Unsupported, ppm_samples, samples_by_pillow
+from restoration.formats.exif import exif_of, exif_of_tiff, resolution, stated_orientation, turned, upright
 from restoration.formats.metadata import Stored, iptc_of_resources, xmp_orientation, xmp_upright
 
 __all__ = ["DAMAGE", "FORMATS", "PILLOW_SETTINGS", "Decoded", "Unsupported", "decode", "decode_page"]

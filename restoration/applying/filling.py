@@ -9,13 +9,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from restoration import distributed, memory, sharing
+from restoration import distributed, memory
+from restoration.applying import sharing
+from restoration.applying.planning import Plan, planned
+from restoration.applying.running import CROP, Runner
 from restoration.errors import RestorationError
 from restoration.image import around, to_float, to_samples
 from restoration.image.colour import profile_of
-from restoration.planning import Plan, planned
-from restoration.running import CROP, Runner
 from restoration.tiling import Fetch, Function, Share, Tiling, Window, by_parts, continued
+from restoration.tiling.memory import Ceiling
 from restoration.tiling.parts import alone
 from restoration.tiling.windows import up
 
@@ -75,11 +77,12 @@ def fill(
 ) -> None:
     """Write what the function makes of samples."""
     height, width, _ = samples.shape
-    depth, done = samples.itemsize * 8, 0
+    depth, done, ceiling = samples.itemsize * 8, 0, Ceiling(device)
     fetch = fetch_from(samples, tiling)
     for window, part in by_parts(function, fetch, height, width, tiling, device, share):
         restored[window.slices(tiling.scale)] = to_samples(part, depth)
         on_window(window.height * window.width, height * width)
+        ceiling.hold()
         done += part.numel() * samples.itemsize
         if done > RELEASE:
             release(restored)

@@ -1,6 +1,8 @@
 """How a restorer is run on one tile: its device, its precision, its checks."""
 
+import copy
 import math
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 from weakref import WeakKeyDictionary
@@ -9,13 +11,14 @@ import torch
 from torch import Tensor, nn
 
 from restoration import distributed
+from restoration.applying.quick_layers import QuickLayers, Windows
 from restoration.errors import RequestError, RestorationError
 from restoration.restorers.network import Restorer
 from restoration.tiling import Function, Tile, Wrap, self_ensemble
 
 Precision = Literal["auto", "fp32", "bf16"]
 SAFE = 60.0  # decibels between bfloat16 and float32: below it, rounding would be seen in 8 bits
-CROP = 192  # pixels of the side of what is compared
+CROP = 128  # pixels of the side of what is compared
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,8 @@ class Runner:
         self.device = torch.device(inference.device)
         self.known = known(restorer)
         restorer.eval().to(self.device).to(memory_format=torch.channels_last)
+        self._double: nn.Module | None = None
+        self._windows = Windows(restorer)
         network: Function = restorer
         if inference.compile:
             network = self.known.compiled = self.known.compiled or torch.compile(restorer, dynamic=True)
@@ -88,6 +93,12 @@ class Runner:
         """Return the tile restored in float32, on the CPU."""
         tile = self._placed(tile)
         return self._checked(tile, self._restored(tile, False))
+
+    def double(self, tile: Tensor) -> Tensor:
+        """Return the tile restored in double precision, by a copy that is kept while this runner is; not turned."""
+        if self._double is None:
+            self._double = copy.deepcopy(self.restorer).double()
+        return self._double(tile.to(self.device).double()).cpu()
 
     def bfloat16(self, tile: Tensor) -> bool:
         """Return whether tiles are computed in bfloat16; where that has to be measured, this tile is what it is on."""
@@ -120,7 +131,13 @@ class Runner:
         return tile.to(self.device).contiguous(memory_format=torch.channels_last)
 
     def _restored(self, tile: Tensor, bfloat16: bool) -> Tensor:
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=bfloat16):
+        with ExitStack() as stack:
+            stack.enter_context(torch.autocast(self.device.type, torch.bfloat16, enabled=bfloat16))
+            if not self.inference.compile:
+                processor = self.device.type == "cpu"
+                stack.enter_context(self._windows.eased(processor))
+                if processor:
+                    stack.enter_context(QuickLayers())
             return self.forward(tile).float()
 
     def _checked(self, tile: Tensor, result: Tensor) -> Tensor:

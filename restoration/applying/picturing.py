@@ -8,10 +8,7 @@ import numpy as np
 import torch
 
 from restoration import distributed
-from restoration.degradations.resize import resize
-from restoration.dials.consistency import back_project
-from restoration.dials.masks import keep_known, with_holes
-from restoration.filling import (
+from restoration.applying.filling import (
     BICUBIC,
     fill,
     release,
@@ -19,10 +16,13 @@ from restoration.filling import (
     restored_together,
     with_hidden_filled,
 )
+from restoration.applying.planning import Plan
+from restoration.applying.running import Inference, Runner
+from restoration.degradations.resize import resize
+from restoration.dials.consistency import back_project
+from restoration.dials.masks import keep_known, with_holes
 from restoration.image import Picture, blank_samples, each_frame
-from restoration.planning import Plan
 from restoration.restorers.network import Restorer
-from restoration.running import Inference, Runner
 from restoration.tiling import Share, Tiling
 
 OnPlan = Callable[[Plan], None]
