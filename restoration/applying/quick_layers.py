@@ -94,18 +94,19 @@ def _attends(module: nn.Module) -> bool:
     return known and names in (["self", "x", "mask"], ["self", "x", "rpi", "mask"])
 
 
-def _by_few(module: nn.Module, x: Tensor, *others: Tensor | None, mask: Tensor | None = None) -> Tensor:
+def _by_few(module: nn.Module, *given: Tensor | None, **named: Tensor | None) -> Tensor:
     """Return the attention of windows, (B, N, C), a few at a time; a mask is one of all windows of one image."""
-    attention = partial(type(module).forward, module)
-    if others and "rpi" not in inspect.signature(type(module).forward).parameters:
-        others, mask = (), others[0]
+    attention = type(module).forward
+    bound = inspect.signature(attention).bind(module, *given, **named).arguments
+    x, mask = bound["x"], bound.get("mask")
     count, tokens, _ = x.shape
     size = 2 if torch.is_autocast_enabled("cpu") else 4
     few = max(1, SCORES // (module.num_heads * tokens**2 * size))  # type: ignore[operator]
     if count <= few or (mask is not None and mask.shape[0] != count):
-        return attention(x, *others, mask=mask)
+        return attention(**bound)
     masks = repeat(None) if mask is None else mask.split(few)
-    return torch.cat([attention(part, *others, mask=m) for part, m in zip(x.split(few), masks, strict=False)])
+    parts = zip(x.split(few), masks, strict=False)
+    return torch.cat([attention(**bound | {"x": part, "mask": masked}) for part, masked in parts])
 
 
 def _pays(tokens: Tensor, weight: Tensor, bias: Tensor | None = None) -> bool:
