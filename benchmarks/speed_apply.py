@@ -71,7 +71,8 @@ def main() -> None:
     record = compare(
         arguments.restorer, photograph, arguments.megapixels, arguments.repeats, arguments.growth
     )
-    record["command"] = f"python -m restoration.benchmarks.speed_apply --restorer {arguments.restorer}"
+    flag = "set" if arguments.restorer in SETS else "restorer"
+    record["command"] = f"python -m restoration.benchmarks.speed_apply --{flag} {arguments.restorer}"
     record["image"] = source.name
     print(table(record))
     if arguments.out:
@@ -110,6 +111,7 @@ def compare(
             growth[size] = _in_own_process("ours", restorer, path) if size < megapixels else runs["ours"][-1]
     middle = {name: median(run["restore"] for run in of_name) for name, of_name in runs.items()}
     return {
+        "peer": f"{type(described(restorer_of(restorer))).__name__} over {PLAIN_TILE}² tiles",
         "what": f"{restorer} on a photograph of {megapixels:g} megapixels; seconds of restoring, peak of the process",
         "bfloat16": fast_bfloat16(torch.device("cpu")),
         "environment": machine,
@@ -187,7 +189,11 @@ def ours_in_bfloat16(restorer: Restorer, picture: Picture) -> Picture:
 
 
 def plain(restorer: Restorer, picture: Picture) -> Picture:
-    """Restore as most scripts do: tiles of 512² side by side, contiguous float32, one after the other."""
+    """Restore as most scripts do: tiles of 512² side by side, contiguous float32, one after the other.
+
+    By spandrel's descriptor where spandrel knows the network, else by the network alone.
+    """
+    network = described(restorer)
     height, width, channels = picture.samples.shape
     scale = restorer.scale
     restored = np.empty((height * scale, width * scale, channels), np.uint8)
@@ -196,10 +202,23 @@ def plain(restorer: Restorer, picture: Picture) -> Picture:
             for left in range(0, width, PLAIN_TILE):
                 tile = picture.samples[top : top + PLAIN_TILE, left : left + PLAIN_TILE]
                 image = torch.from_numpy(tile.transpose(2, 0, 1)[None] / np.float32(255)).contiguous()
-                result = (restorer(image).clamp(0, 1) * 255).round()[0].permute(1, 2, 0).byte().numpy()
+                result = (network(image).clamp(0, 1) * 255).round()[0].permute(1, 2, 0).byte().numpy()
                 rows = slice(top * scale, top * scale + result.shape[0])
                 restored[rows, left * scale : left * scale + result.shape[1]] = result
     return Picture(restored)
+
+
+def described(restorer: Restorer) -> Callable[[torch.Tensor], torch.Tensor]:
+    """Return spandrel's descriptor of a restorer's weights; the restorer itself where spandrel does not know them."""
+    from spandrel import ModelLoader, UnsupportedModelError
+
+    network = getattr(restorer, "network", restorer)
+    try:
+        return ModelLoader("cpu").load_from_state_dict(
+            getattr(network, "adapter", network).model.state_dict()
+        )
+    except (AttributeError, UnsupportedModelError):
+        return restorer
 
 
 MEASURED: dict[str, Way] = {"plain": plain, "ours": ours, "ours-bf16": ours_in_bfloat16}
