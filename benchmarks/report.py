@@ -122,9 +122,9 @@ def _cell(row: Row, comparison: Comparison | None) -> _Cell:
     if comparison is not None:
         difference, verdict = signed(comparison.difference, row.metric), comparison.verdict
         span = ends(comparison.low, comparison.high, row.metric, "+")
-        direction = (
-            "better" if (comparison.difference > 0) == (METRICS[row.metric].better == "higher") else "worse"
-        )
+        value = row.mean or 0.0
+        better = METRICS[row.metric].improves(value, value - comparison.difference)
+        direction = "better" if better else "worse"
     reasons = [f"{name}: {reason}" for name, reason in list(row.missing.items())[:MISSING_LISTED]]
     return _Cell(
         row.mean, number(row.mean, row.metric), ends(row.low, row.high, row.metric),
@@ -187,8 +187,8 @@ def _headline(section: _Section) -> list[str]:
     scored = [name for name in section.restorers if section.cells[name, metric].value is not None]
     if not scored:
         return []
-    order = -1 if METRICS[metric].better == "lower" else 1
-    best = max(scored, key=lambda name: order * (section.cells[name, metric].value or 0.0))
+    rank = METRICS[metric].rank
+    best = max(scored, key=lambda name: rank(section.cells[name, metric].value or 0.0))
     cell, unit = section.cells[best, metric], METRICS[metric].unit
     sentence = (
         f"{section.name}: {best} reaches {cell.text} {unit}".rstrip() + f" {metric} over {section.n} images"

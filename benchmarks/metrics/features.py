@@ -1,0 +1,61 @@
+"""Distances of features that others trained: LPIPS and DISTS."""
+
+from abc import abstractmethod
+
+from torch import Tensor
+
+from restoration.benchmarks.metrics.metric import Metric
+from restoration.errors import WeightsError
+from restoration.losses import lpips
+from restoration.losses.loss import Loss
+
+
+class FeatureDistance(Metric):
+    """A distance of features that others trained, in float32 as their weights are; refused where those are missing."""
+
+    plane = "rgb"
+    better = "lower"
+
+    def __init__(self) -> None:
+        try:
+            self.loss = self.made()
+        except ValueError as error:
+            raise WeightsError(str(error)) from None
+
+    @abstractmethod
+    def made(self) -> Loss:
+        """Return the loss that is measured."""
+
+    def __call__(self, restored: Tensor, clean: Tensor) -> Tensor:
+        """Return the distance; equal images give 0."""
+        return self.loss(restored.float(), clean.float()).to(restored.dtype)
+
+
+class LpipsAlex(FeatureDistance):
+    """LPIPS 0.1 on AlexNet (Zhang et al., 2018) of the colour image at its own size; lower is better, sides from 31."""
+
+    smallest = 31
+
+    def made(self) -> Loss:
+        """Return LPIPS on AlexNet."""
+        return lpips.Lpips("alex")
+
+
+class LpipsVgg(FeatureDistance):
+    """LPIPS 0.1 on VGG16 (Zhang et al., 2018) of the colour image at its own size; lower is better, sides from 16."""
+
+    smallest = 16
+
+    def made(self) -> Loss:
+        """Return LPIPS on VGG16."""
+        return lpips.Lpips("vgg")
+
+
+class Dists(FeatureDistance):
+    """DISTS (Ding et al., 2020) of the colour image at its own size, not reduced; lower is better, sides from 16."""
+
+    smallest = 16
+
+    def made(self) -> Loss:
+        """Return DISTS of images at their own size."""
+        return lpips.Dists()
