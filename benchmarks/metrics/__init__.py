@@ -4,6 +4,7 @@ from restoration.benchmarks.metrics.colour import DeltaE2000
 from restoration.benchmarks.metrics.features import Dists, LpipsAlex, LpipsVgg
 from restoration.benchmarks.metrics.fidelity import MsSsim, PsnrRgb, PsnrY, SsimRgb, SsimY
 from restoration.benchmarks.metrics.metric import Metric
+from restoration.benchmarks.metrics.natural import Niqe
 from restoration.benchmarks.metrics.similarities import Fsim, Gmsd, Haarpsi, Mdsi, Vif
 from restoration.benchmarks.metrics.statistics import (
     GradientHistogram,
@@ -26,6 +27,7 @@ METRICS: dict[str, type[Metric]] = {
     "lpips-vgg": LpipsVgg,
     "mdsi": Mdsi,
     "ms-ssim": MsSsim,
+    "niqe": Niqe,
     "psnr-rgb": PsnrRgb,
     "psnr-y": PsnrY,
     "radial-spectrum-error": RadialSpectrumError,

@@ -15,6 +15,7 @@ class Metric(ABC):
     places: int = 4  # digits after the point of a value
     rough: int = 4  # and of an interval or a difference
     smallest: int = 1  # pixels that the shorter side must have
+    reference: bool = True  # whether the clean image is looked at
     ceiling: float = float("inf")
 
     @abstractmethod
