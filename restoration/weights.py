@@ -17,11 +17,14 @@ from restoration.config import build, check, keywords, nearest
 from restoration.errors import ConfigError, RestorationError, WeightsError
 from restoration.exporting import hub_source
 from restoration.foreign import SUFFIXES, difference, read_state, recognise
+from restoration.foreign.hints import assumed
 from restoration.foreign.split import completed
 from restoration.networks import NETWORKS
+from restoration.networks.spandrel import for_applying
 from restoration.restorers import RESTORERS, baseline
 from restoration.restorers.card import Card
 from restoration.restorers.network import Restorer
+from restoration.tiling.receptive import NOTED, noted
 
 FORMAT = 1
 FOREIGN_LICENCE = "unknown (foreign file)"
@@ -30,10 +33,14 @@ __all__ = ["Card", "available", "is_ours", "load", "save"]
 
 
 def save(path: Path, network: nn.Module, card: Card) -> None:
-    """Write ``network`` with its card, whole or not at all, and read it back."""
+    """Write ``network`` with its card, whole or not at all, and read it back.
+
+    How far a network sees that does not declare it is measured, and noted in the card.
+    """
     module = network.network if isinstance(network, Restorer) else network
     state = module.state_dict()
     _check_finite(state, path)
+    card = noted(card, module)
     checkpoint.write(path, state, {"format": FORMAT, "card": dataclasses.asdict(card)})
     _, tensors = _read(path)
     if any(not torch.equal(tensors[name], value.detach().cpu()) for name, value in state.items()):
@@ -116,9 +123,11 @@ def _load_ours(path: Path, settings: Mapping[str, Any] | None) -> Restorer:
             f"{path}: its network is made by module '{module}', which loading would run; "
             f"where you trust it: {bridge.TRUSTED}={module}"
         )
-    card = dataclasses.replace(card, network=_merged(card.network, settings or {}, path))
+    training = {k: v for k, v in card.training.items() if not (settings and k == NOTED)}
+    card = dataclasses.replace(card, network=_merged(card.network, settings or {}, path), training=training)
     try:
-        network = build(NETWORKS, dict(card.network), "network", "network")
+        with for_applying():
+            network = build(NETWORKS, dict(card.network), "network", "network")
     except (ConfigError, TypeError, ValueError) as error:
         what = "" if settings else "its card describes no network of ours: "
         raise WeightsError(f"{path}: {what}{error}") from None
@@ -140,6 +149,8 @@ def _load_foreign(path: Path, settings: Mapping[str, Any] | None) -> Restorer:
         _check_settings(settings, spec, path)
     task = "super-resolution" if network.scale > 1 else "restoration"
     training = {"file": path.name, "input": "[0, 1]", "channels": network.channels}
+    if open_ := assumed(spec, settings or {}):
+        training["assumed"] = open_
     card = Card(path.stem, task, spec, network.scale, licence=FOREIGN_LICENCE, training=training)
     return Restorer(network, card)
 
@@ -216,12 +227,19 @@ def _check_finite(state: Mapping[str, Tensor], path: Path) -> None:
             raise WeightsError(f"{path}: {name} holds values that are not finite")
 
 
+def similar_beside(path: Path) -> str:
+    """Return a question that names the weights file beside ``path`` whose name is most like its own, or nothing."""
+    return nearest(str(path), [str(path.parent / name) for name in _beside(path)])
+
+
 def _similar(source: str | Path, path: Path) -> str:
-    beside = [p.name for p in path.parent.glob("*") if p.suffix in SUFFIXES] if path.parent.is_dir() else []
     if len(path.parts) > 1 or path.suffix in SUFFIXES:
-        folder = "" if path.parent == Path() else f"{path.parent}/"
-        return nearest(str(source), [folder + name for name in beside])
-    return nearest(str(source), [*RESTORERS, *shipped(), *beside])
+        return similar_beside(path)
+    return nearest(str(source), [*RESTORERS, *shipped(), *_beside(path)])
+
+
+def _beside(path: Path) -> list[str]:
+    return [p.name for p in path.parent.glob("*") if p.suffix in SUFFIXES] if path.parent.is_dir() else []
 
 
 def _inside(path: Path) -> str:

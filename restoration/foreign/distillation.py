@@ -134,7 +134,7 @@ def _flat_error(spec: Spec, state: State) -> float:
     network.load_state_dict(theirs, strict=False)
     levels = torch.tensor([0.1, 0.5, 0.9]).view(3, 1, 1, 1)
     with torch.no_grad():
-        restored = network(levels.expand(3, network.channels, 24, 24))
+        restored = network(levels.expand(3, int(spec["channels"]), 24, 24))
     centre = restored[..., 8 * network.scale : -8 * network.scale, 8 * network.scale : -8 * network.scale]
     return (centre - levels).abs().mean().item()
 

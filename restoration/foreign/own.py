@@ -5,12 +5,12 @@ from restoration.foreign.layout import Layout, Spec, State, count, has, root
 
 def _edsr(state: State) -> Spec | None:
     if not has(
-        state, "conv_first.weight", "conv_after_body.weight", "upsample.0.weight", "body.0.conv1.weight"
+        state, "conv_first.weight", "conv_after_body.weight", "conv_last.weight", "body.0.conv1.weight"
     ):
         return None
     width, channels = state["conv_first.weight"].shape[:2]
-    shuffles = count(state, r"upsample\.(\d+)\.weight") // 2 + 1
-    scale = root(state["upsample.0.weight"].shape[0] // width) ** shuffles
+    shuffles = (count(state, r"upsample\.(\d+)\.weight") + 1) // 2
+    scale = root(state["upsample.0.weight"].shape[0] // width) ** shuffles if shuffles else 1
     # not in the file: the authors scale residuals by 0.1 in the large model alone
     residual_scale = 0.1 if width == 256 else 1.0
     blocks = count(state, r"body\.(\d+)\.")

@@ -6,11 +6,21 @@ from typing import Any
 from torch import nn
 
 from restoration.errors import WeightsError
-from restoration.foreign import noiseda, rbpn, reflection
-from restoration.foreign.layout import Layout, Match, Spec, State, count, has, renamed, width_and_channels
-from restoration.foreign.recognition import difference
+from restoration.foreign import discriminators, noiseda, rbpn, reflection
+from restoration.foreign.layout import (
+    Layout,
+    Match,
+    Spec,
+    State,
+    count,
+    difference,
+    has,
+    renamed,
+    width_and_channels,
+)
 from restoration.losses.discriminators.haar_trunk import HaarTrunk, from_official
 from restoration.losses.discriminators.patch import Patch
+from restoration.losses.discriminators.vgg import VggStyle
 from restoration.networks.guided_unet import GuidedUnet
 from restoration.networks.ibcln import LayerEstimator
 from restoration.networks.rbpn import DbpnS
@@ -23,6 +33,17 @@ PARTS: dict[str, Callable[..., nn.Module]] = {
     "ibcln-estimator": LayerEstimator,
     "patch": Patch,
     "sr3-unet": Sr3Unet,
+    "vgg-style": VggStyle,
+}
+# what each is, to who asked for a restorer
+KINDS = {
+    "dbpn-s": "the back-projection network within RBPN",
+    "guided-unet": "a diffusion network",
+    "haar-trunk": "a discriminator",
+    "ibcln-estimator": "one of the two networks of IBCLN",
+    "patch": "a discriminator",
+    "sr3-unet": "a diffusion network",
+    "vgg-style": "a discriminator",
 }
 
 
@@ -44,6 +65,23 @@ def recognise_part(state: State, settings: Mapping[str, Any] | None = None) -> t
             return module, spec
         complaint = f"looks like {spec['name']}, but {misfit}"
     raise WeightsError(complaint)
+
+
+def named(state: State) -> str:
+    """Return what is known by its names alone, as no network here uses it; or nothing."""
+    if has(
+        state, "encoder.conv_in.weight", "decoder.conv_out.weight", "encoder.mid_block.resnets.0.conv1.weight"
+    ):
+        levels = count(state, r"encoder\.down_blocks\.(\d+)\.")
+        latent = state["decoder.conv_in.weight"].shape[1]
+        return f"an AutoencoderKL of diffusers ({latent} latent channels, {2 ** (levels - 1)} times smaller)"
+    kl = "quantize.embedding.weight" not in state
+    if kl and has(
+        state, "encoder.conv_in.weight", "encoder.down.0.block.0.conv1.weight", "quant_conv.weight"
+    ):
+        latent = state["quant_conv.weight"].shape[0] // 2
+        return f"a KL autoencoder of latent diffusion ({latent} latent channels)"
+    return ""
 
 
 def ibcln_estimator(state: State) -> Match | None:
@@ -90,4 +128,5 @@ def patch(state: State) -> Match | None:
 
 LAYOUTS: tuple[Layout, ...] = (
     noiseda.guided_unet, noiseda.sr3_unet, rbpn.dbpn_s, ibcln_estimator, haar_trunk, patch,
+    *discriminators.LAYOUTS,
 )  # fmt: skip

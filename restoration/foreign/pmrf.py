@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from restoration.foreign.layout import Layout, Match, Spec, State, count, has, renamed, root
+from restoration.foreign.layout import Layout, Match, Spec, State, count, has, heads, renamed, root
 
 VELOCITY, POSTERIOR_MEAN, SETTINGS = "model.", "mmse_model.", "hyper_parameters."
 PARALLEL = "module."
@@ -65,8 +65,10 @@ def _flow(state: State) -> Match | None:
     if known != len(rest) or not parts[VELOCITY]:
         return None
     velocity = _hdit(parts[VELOCITY])
-    if velocity is None or settings.get("flow", torch.ones(())) == 0:
-        return velocity or _swinir(parts[VELOCITY])
+    if velocity is None:
+        return _swinir(parts[VELOCITY])
+    if settings.get("flow", torch.ones(())) == 0:
+        return Match({**velocity.spec, "timed": False}, velocity.state)
     mean = _posterior_mean(parts[POSTERIOR_MEAN]) if parts[POSTERIOR_MEAN] else None
     seen = velocity.spec["seen"] > 0
     if mean is None and (parts[POSTERIOR_MEAN] or not (seen or "flow" in settings)):
@@ -109,7 +111,7 @@ def _swinir(state: State) -> Match | None:
     depths = [count(state, rf"layers\.{i}\.residual_group\.blocks\.(\d+)\.") for i in range(groups)]
     spec = {
         "name": "swinir-packed", "channels": channels, "width": width, "groups": depths,
-        "heads": state[table].shape[1], "window": (side + 1) // 2,
+        "heads": heads(state, table.replace(".0.", ".{}.", 1), groups), "window": (side + 1) // 2,
         "expansion": state[hidden].shape[0] / width, "packing": packing, "enlargement": 2**steps,
     }  # fmt: skip
     return Match(spec, renamed(state, {}, COMPUTED))
@@ -137,7 +139,7 @@ def _hdit(state: State) -> Match | None:
     channels = 3 if out % 3 == 0 and root(out // 3) else 1
     patch = root(out // channels)
     scales = {i: state.get(f"{level}0.self_attn.scale") for i, level in enumerate(levels)}
-    heads = [widths[i] // scale.numel() for i, scale in scales.items() if scale is not None]
+    sides = [widths[i] // scale.numel() for i, scale in scales.items() if scale is not None]
     if not patch or inputs % patch**2:
         return None
     kinds = ["neighbourhood"] * outer + ["global"]
@@ -145,9 +147,9 @@ def _hdit(state: State) -> Match | None:
         "name": "hdit", "channels": channels, "seen": inputs // patch**2 - channels, "widths": widths,
         "depths": depths, "patch": patch, "expansion": hidden[0].shape[1] / widths[0],
         "attention": [kind if scales[i] is not None else "none" for i, kind in enumerate(kinds)],
-        "head": heads[0] if heads else 64, "mapping_width": state["mapping.in_norm.scale"].shape[0],
+        "head": sides[0] if sides else 64, "mapping_width": state["mapping.in_norm.scale"].shape[0],
         "mapping_depth": count(state, r"mapping\.blocks\.(\d+)\."),
-        "mapping_hidden": state["mapping.blocks.0.down_proj.weight"].shape[1],
+        "mapping_hidden": state["mapping.blocks.0.down_proj.weight"].shape[1], "timed": True,
     }  # fmt: skip
     return Match(spec, renamed(state, {}, COMPUTED))
 

@@ -1,16 +1,10 @@
 """Tensors by name from files that others made, without running their code."""
 
-import argparse
-import pathlib
-import pickle
 import re
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
@@ -18,34 +12,21 @@ from torch import Tensor
 from restoration.errors import WeightsError
 from restoration.foreign import pmrf
 from restoration.foreign.layout import State
+from restoration.foreign.pickles import read_pickle, refuse_module
 
 SUFFIXES = (".ckpt", ".pt", ".pth", ".safetensors")
-# where training frameworks put the tensors; the moving average first, as BasicSR's own tools prefer it
+# where training frameworks put the tensors; moving averages first, as BasicSR's own tools prefer them
 WRAPPERS = (
-    "params_ema", "params-ema", "params", "model_state_dict", "state_dict", "model", "net", "netG", "net_g",
-    "generator", "icnn",
+    "params_ema", "params-ema", "ema_state_dict", "state_dict_ema", "model_ema", "ema_model", "netG_ema", "net_g_ema",
+    "generator_ema", "g_ema", "G_ema", "params", "model_state_dict", "state_dict", "model_state", "model", "net",
+    "netG", "net_g", "generator", "G", "g", "network", "weights", "icnn",
 )  # fmt: skip
+# what stands beside the restorer in files of trainers, and is none
+OTHERS = re.compile(
+    r"(opt|sched|lr_|hyper|hparams|callbacks|loops|loss|criterion|amp|scaler|arg|conf|netD|net_d|disc|critic|d$|D$).*",
+    re.IGNORECASE,
+)
 PREFIXES = ("module.", "_orig_mod.", "netG.")
-# what training frameworks store beside tensors: plain values, whose making runs nothing
-PLAIN = (
-    argparse.Namespace,
-    pathlib.PosixPath,
-    pathlib.PurePosixPath,
-    np.dtype,
-    np.core.multiarray.scalar if int(np.__version__[0]) < 2 else np._core.multiarray.scalar,
-    *(type(np.dtype(kind)) for kind in ("float32", "float64", "int32", "int64", "bool")),
-)
-# what torch raises on files that are cut off or are something else; OSError where it seeks before the start
-DAMAGE = (
-    ArithmeticError,
-    AttributeError,
-    EOFError,
-    LookupError,
-    OSError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-)
 
 
 def read_state(path: Path) -> State:
@@ -53,20 +34,20 @@ def read_state(path: Path) -> State:
 
     A file of several networks under numbers (one per noise level) gives names that begin with the number.
     """
-    stored: object = _read_safetensors(path) if path.suffix.lower() == ".safetensors" else _read_pickle(path)
+    stored: object = _read_safetensors(path) if path.suffix.lower() == ".safetensors" else read_pickle(path)
     stored = pmrf.unwrapped(stored)
     while isinstance(stored, Mapping) and not _is_state(stored):
         if numbered := _numbered(stored):
             stored = numbered
             break
-        key = next((k for k in WRAPPERS if isinstance(stored.get(k), Mapping) and stored[k]), None)
-        inner = [v for v in stored.values() if isinstance(v, Mapping)]
-        if key is None and len(inner) != 1:
+        inner = _wrapped(stored)
+        if inner is None:
             break
-        stored = inner[0] if key is None else stored[key]
+        stored = inner
     if not isinstance(stored, Mapping) or not _is_state(stored):
+        refuse_module(stored, path)
         raise WeightsError(f"{path}: holds no weights; expected tensors by name, as a state_dict")
-    return _without_prefixes({str(name): tensor for name, tensor in stored.items()})
+    return _without_prefixes({str(k): tensor for k, tensor in stored.items() if isinstance(tensor, Tensor)})
 
 
 def _read_safetensors(path: Path) -> State:
@@ -76,37 +57,27 @@ def _read_safetensors(path: Path) -> State:
         raise WeightsError(f"{path}: not readable as safetensors ({error}); truncated or corrupt") from None
 
 
-def _read_pickle(path: Path) -> object:
-    try:
-        # warnings are about old pickle protocols
-        with (
-            warnings.catch_warnings(action="ignore", category=UserWarning),
-            torch.serialization.safe_globals(list(PLAIN)),
-        ):
-            return torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise WeightsError(f"{path}: {_refusal(str(error))}") from None
-    except PermissionError:
-        raise
-    except DAMAGE as error:
-        if "TorchScript" in str(error):
-            reason = "a TorchScript archive, which is a program; refused. Export its state_dict() instead"
-            raise WeightsError(f"{path}: {reason}") from None
-        raise WeightsError(f"{path}: not a readable checkpoint; truncated or corrupt") from None
+def _wrapped(stored: Mapping[Any, Any]) -> Mapping[Any, Any] | None:
+    """Return the mapping within that holds the restorer's tensors, or None where that is not clear."""
+    inner = {k: v for k, v in stored.items() if isinstance(v, Mapping) and v}
+    key = next((name for name in WRAPPERS if name in inner and _tensors(inner[name])), None)
+    if key is not None:
+        return inner[key]
+    left = [v for k, v in inner.items() if not OTHERS.match(str(k)) and _tensors(v)]
+    return left[0] if len(left) == 1 else None
 
 
-def _refusal(message: str) -> str:
-    name = re.search(r"(?:GLOBAL|Unsupported class) ([\w.]+)", message)
-    if name is None:
-        return "not readable as weights; corrupt, or a pickle of something else; refused"
-    return (
-        f"holds a pickled {name.group(1)}, and loading one can run any program; refused. "
-        f"Save the state_dict() of the network instead"
-    )
+def _tensors(stored: Mapping[Any, Any]) -> bool:
+    return any(isinstance(v, Tensor) or (isinstance(v, Mapping) and _tensors(v)) for v in stored.values())
 
 
 def _is_state(stored: Mapping[Any, Any]) -> bool:
-    return bool(stored) and all(isinstance(value, Tensor) for value in stored.values())
+    """Return whether these are tensors by name, plain values beside them aside."""
+    names = [name for name, value in stored.items() if isinstance(value, Tensor)]
+    if len(names) == len(stored):
+        return bool(stored)
+    within = any(isinstance(value, Mapping) and _tensors(value) for value in stored.values())
+    return not within and any("." in str(name) for name in names)
 
 
 def _numbered(stored: Mapping[Any, Any]) -> State:

@@ -4,7 +4,7 @@ import re
 
 import torch
 
-from restoration.foreign.layout import Layout, Match, State, count, has, renamed, width_and_channels
+from restoration.foreign.layout import Layout, Match, State, count, has, heads, renamed, width_and_channels
 from restoration.networks.errnet import COLUMNS
 
 _SHARED = {
@@ -17,6 +17,7 @@ _ERRNET = {
     r"res_module\.(\d+)\.(conv[12])\.conv2d\.(\w+)": r"body.\1.\2.\3",
     r"res_module\.(\d+)\.se_layer\.fc\.([02])\.(\w+)": r"body.\1.weigh.\2.\3",
 }
+_TABLE = "swinir_block.layers.{}.residual_group.blocks.0.attn.relative_position_bias_table"
 _BLOCK = r"swinir_block\.layers\.(\d+)\.residual_group\.blocks\.(\d+)\."
 _RRFORMER = {
     **_SHARED,
@@ -60,7 +61,7 @@ def rrformer(state: State) -> Match | None:
     Its code skips its transformer. A file whose transformer was never trained, the norms being as they began,
     therefore gets ``attention`` = "none"; any other "swin", unless settings say otherwise.
     """
-    table = state.get("swinir_block.layers.0.residual_group.blocks.0.attn.relative_position_bias_table")
+    table = state.get(_TABLE.format(0))
     if table is None or table.ndim != 2 or not has(
         state, "conv1.conv2d.weight", "conv3.conv2d.weight", "deconv3.conv2d.weight",
         "swinir_block.layers.0.residual_group.blocks.0.mlp.fc1.weight",
@@ -74,7 +75,7 @@ def rrformer(state: State) -> Match | None:
     spec = {
         "name": "rrformer", "width": width, "embedding": embedding,
         "depths": tuple(count(state, pattern) for pattern in blocks),
-        "heads": table.shape[1], "window": (round(len(table) ** 0.5) + 1) // 2,
+        "heads": heads(state, _TABLE, groups), "window": (round(len(table) ** 0.5) + 1) // 2,
         "ratio": hidden // embedding, "attention": "swin" if _trained(state) else "none",
         "spare": "swinir_block.conv_last.weight" in state, **_inputs(state, inputs),
     }  # fmt: skip
@@ -91,7 +92,7 @@ def ibcln(state: State) -> Match | None:
     }
     if sum(map(len, layers.values())) != len(state) or not all(map(is_estimator, layers.values())):
         return None
-    joined = {}
+    joined: State = {}
     for ours, layer in layers.items():
         joined |= {f"{ours}.{name}": tensor for name, tensor in renamed(layer, _ESTIMATOR).items()}
     return Match({"name": "ibcln", **estimator_settings(layers["transmission"])}, joined)

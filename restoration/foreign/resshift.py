@@ -1,31 +1,13 @@
 """Files of ResShift's and SinSR's authors: the denoiser of latents, and the autoencoder that makes them."""
 
-from pathlib import Path
 from typing import Any
 
 from restoration.foreign.layout import Layout, Match, State, count, has, renamed, root
-from restoration.networks.network import Network
 
 COMPUTED = (r".*\.attn_mask", r".*\.relative_position_index")
 # what autoencoders are trained with
 TRAINING = (r"loss\..*", r"model_ema\..*")
 SIZE = 64  # of the authors' latents in training
-
-
-def joined(denoiser: Path, autoencoder: Path, **settings: Any) -> tuple[Network, dict[str, Any]]:  # noqa: ANN401
-    """Return the restorer's network of two files, and the table that describes it.
-
-    ``settings`` are keywords of `ResShift`, such as ``sampling`` and ``steps``.
-    """
-    from restoration import frozen
-    from restoration.config import build
-    from restoration.networks import NETWORKS
-
-    named = {"name": "resshift", "unet": str(denoiser), "autoencoder": str(autoencoder), **settings}
-    spec = frozen.resolved(named, "network")
-    network = build(NETWORKS, spec, "network", "network")
-    frozen.fill(network, spec, "network")
-    return network, spec
 
 
 def _unet(state: State) -> Match | None:
@@ -59,7 +41,7 @@ def _unet(state: State) -> Match | None:
         "shift_and_scale": emb.shape[0] == 2 * out.shape[0],
         "resampling_blocks": len(levels) > 1 and not any(k.endswith(".op.weight") for k in state if k[0] == "i"),
         "shrink": sum(1 for k in state if k.startswith("feature_extractor.") and k.endswith(".op.weight")),
-        "transposed_mask": True, **_windows(state, swin),
+        "transposed_mask": True, **_windows(state, swin, levels),
     }  # fmt: skip
     return Match(spec, renamed(state, {}, COMPUTED))
 
@@ -76,18 +58,35 @@ def _levels(state: State) -> list[list[int]]:
     return levels
 
 
-def _windows(state: State, swin: str) -> dict[str, Any]:
-    """Return the settings of Swin layers; the size of latents in training is told by masks, where there are any."""
+def _windows(state: State, swin: str, levels: list[list[int]]) -> dict[str, Any]:
+    """Return the settings of Swin layers; see `_size`."""
     width = state[f"{swin}patch_embed.proj.weight"].shape[0]
     tables = [t for k, t in state.items() if k.endswith("relative_position_bias_table")]
-    window = max((root(t.shape[0]) + 1) // 2 for t in tables)
-    masks = [t.shape[0] for k, t in state.items() if k.endswith("attn_mask")]
     return {
         "swin_width": width, "swin_depth": count(state, rf"{swin.replace('.', '[.]')}blocks[.](\d+)[.]"),
-        "head": width // tables[0].shape[1], "window": window,
-        "expansion": state[f"{swin}blocks.0.mlp.fc1.weight"].shape[0] / width,
-        "size": window * root(max(masks)) if masks else SIZE,
+        "head": width // tables[0].shape[1], "window": max((root(t.shape[0]) + 1) // 2 for t in tables),
+        "expansion": state[f"{swin}blocks.0.mlp.fc1.weight"].shape[0] / width, "size": _size(state, levels),
     }  # fmt: skip
+
+
+def _size(state: State, levels: list[list[int]]) -> int:
+    """Return the size of latents in training, as masks tell it, and where none shift, the windows themselves.
+
+    A file without what the network computes itself is taken for the authors' size.
+    """
+    masked, told = [], []
+    places = {f"output_blocks.{level[0]}.1.": i for i, level in enumerate(levels)}
+    for place, level in {**places, "middle_block.1.": len(levels) - 1}.items():
+        table = state.get(f"{place}blocks.0.attn.relative_position_bias_table")
+        if table is None:
+            continue
+        window = (root(table.shape[0]) + 1) // 2
+        told.append(window << level)
+        mask = state.get(f"{place}blocks.1.attn_mask")
+        if mask is not None:
+            masked.append(window * root(mask.shape[0]) << level)
+    computed = any(name.endswith("relative_position_index") for name in state)
+    return max(masked or (told if computed else ()), default=SIZE)
 
 
 def _vq(state: State) -> Match | None:

@@ -5,6 +5,7 @@ import torch
 from restoration.foreign.layout import (
     Layout,
     Match,
+    Names,
     Spec,
     State,
     count,
@@ -27,7 +28,7 @@ def _carn(state: State) -> Match | None:
     groups = width // state["b1.b1.body.0.weight"].shape[1]
     single = root(state["upsample.up.body.0.weight"].shape[0] // width) if not scales else 0
     single = 4 if "upsample.up.body.3.weight" in state else single
-    names = {
+    names: Names = {
         r"(sub|add)_mean\.shifter\.(.*)": lambda m: (
             f"{'remove' if m[1] == 'sub' else 'add'}_mean.conv.{m[2]}"
         ),
@@ -38,7 +39,7 @@ def _carn(state: State) -> Match | None:
         "name": "carn", "scale": max(scales, default=single), "scales": scales, "channels": channels,
         "width": width, "groups": groups, "shared": "b1.b2.body.0.weight" not in state,
     }  # fmt: skip
-    return Match(spec, renamed(state, names | _cascades() | _enlargements(single)))
+    return Match(spec, renamed(state, {**names, **_cascades(), **_enlargements(single)}))
 
 
 def _cascades() -> dict[str, str]:

@@ -21,7 +21,8 @@ class Hdit(Network):
     pixels are tokens; each further level merges 2 × 2. ``widths``, ``depths`` and ``attention`` are per level, the
     finest first, and the last is the middle; a level before has ``depths`` layers on the way down and again on the way
     up. ``kernel`` is the side of a neighbourhood, ``window`` that of a shifted window. ``seen`` counts channels of
-    images given beside the first. ``expansion`` is the hidden width of the perceptrons.
+    images given beside the first. ``expansion`` is the hidden width of the perceptrons. ``timed`` says that the weights
+    are a velocity's: without a time they restore nothing.
 
     The defaults are the authors' XL2: 121,544,221 parameters. Widths (256, 512, 1024) of depths (2, 2, 8) with two
     levels of neighbourhoods have 160,460,210 (ImageNet256Sp4, for blind faces).
@@ -43,13 +44,14 @@ class Hdit(Network):
         mapping_width: int = 768,
         mapping_depth: int = 2,
         mapping_hidden: int = 2304,
+        timed: bool = False,
     ) -> None:
         super().__init__()
         if not len(widths) == len(depths) == len(attention) > 0:
             raise ValueError(
                 f"{len(widths)} widths, {len(depths)} depths, {len(attention)} attentions: expected one per level"
             )
-        self.channels, self.seen, self.patch = channels, seen, patch
+        self.channels, self.seen, self.patch, self.timed = channels, seen, patch, timed
         windows = [2**i * window if kind == "shifted-window" else 2**i for i, kind in enumerate(attention)]
         self.multiple = patch * math.lcm(*windows)
         self.patch_in = nn.ModuleDict({"proj": linear((channels + seen) * patch**2, widths[0])})
@@ -99,11 +101,10 @@ class Hdit(Network):
 
     def _condition(self, image: Tensor, t: Tensor | None) -> Tensor:
         """Return what the layers are scaled by: ``(N, mapping width)``; a missing time has features of one."""
-        plain = image.new_zeros(len(image), AUGMENTATIONS)
+        count = image.shape[0]  # len() would fix the count in a traced graph
+        plain = image.new_zeros(count, AUGMENTATIONS)
         time = (
-            plain.new_ones(len(image), self.time_in_proj.in_features)
-            if t is None
-            else self.time_emb(t[:, None])
+            plain.new_ones(count, self.time_in_proj.in_features) if t is None else self.time_emb(t[:, None])
         )
         return self.mapping(self.time_in_proj(time) + self.aug_in_proj(self.aug_emb(plain)))
 

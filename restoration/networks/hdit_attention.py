@@ -69,7 +69,7 @@ def rotated(features: Tensor, angles: Tensor) -> Tensor:
 
 def _angles(height: int, width: int, freqs: Tensor) -> Tensor:
     """Return angles by row, then by column: ``(heads, H, W, head width / 4)``."""
-    rows, columns = (_centres(length, max(height, width), freqs) for length in (height, width))
+    rows, columns = (_centres(length, torch.sym_max(height, width), freqs) for length in (height, width))
     down = rows[:, None, None] * freqs[:, None, None]
     across = columns[:, None] * freqs[:, None, None]
     size = (-1, height, width, -1)
@@ -98,7 +98,7 @@ def _windowed(query: Tensor, key: Tensor, value: Tensor, side: int, shift: int) 
     mixed = functional.scaled_dot_product_attention(
         cut(query), cut(key), cut(value), attn_mask=mask, scale=1.0
     )
-    grid = from_windows(mixed, height, width)
+    grid = from_windows(mixed, height, width, side)
     grid = grid.roll((-shift, -shift), (1, 2)) if shift else grid
     return grid.view(n, heads, height, width, -1)
 

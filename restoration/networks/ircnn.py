@@ -15,10 +15,18 @@ class IrCnn(Network):
     """The denoiser prior of Zhang et al. (2017): 188,163 parameters per set in colour.
 
     The authors' files hold ``sets`` = 25, for the levels 2, 4 … 50 (in 1/255): the set whose level is next above
-    ``sigma`` is used. With one set, ``sigma`` has no part.
+    ``sigma`` is used. With one set, ``sigma`` has no part. Without dilations (all 1) it is DnCNN.
     """
 
-    def __init__(self, *, channels: int = 3, width: int = 64, sets: int = 1, sigma: float = 25.0) -> None:
+    def __init__(
+        self,
+        *,
+        channels: int = 3,
+        width: int = 64,
+        sets: int = 1,
+        sigma: float = 25.0,
+        dilations: tuple[int, ...] = DILATIONS,
+    ) -> None:
         super().__init__()
         if sets < 1:
             raise ValueError(f"sets = {sets}: expected at least 1")
@@ -26,9 +34,9 @@ class IrCnn(Network):
             raise ValueError(f"sigma = {sigma:g}: these weights reach from 0 to {STEP * sets:g}")
         self.channels = channels
         self.sigma = sigma
-        self.receptive_field = sum(DILATIONS)
-        widths = [channels, *[width] * (len(DILATIONS) - 1), channels]
-        self.sets = nn.ModuleList(chain(widths, DILATIONS) for _ in range(sets))
+        self.receptive_field = sum(dilations)
+        widths = [channels, *[width] * (len(dilations) - 1), channels]
+        self.sets = nn.ModuleList(chain(widths, dilations) for _ in range(sets))
 
     def forward(self, degraded: Tensor, sigma: float | None = None) -> Tensor:
         """Return the degraded image without its predicted noise; ``sigma`` is the level in [0, 1]."""

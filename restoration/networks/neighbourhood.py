@@ -21,6 +21,8 @@ def neighbourhood_attention(query: Tensor, key: Tensor, value: Tensor, side: int
     if query.is_cuda and min(height, width) >= side and (kernel := _natten()) is not None:
         parts = (part.permute(0, 2, 3, 1, 4).contiguous() for part in (query, key, value))
         return kernel(*parts, kernel_size=(side, side), scale=1.0).permute(0, 3, 1, 2, 4)
+    if torch.compiler.is_exporting():
+        return gathered_attention(query, key, value, side)
     rows, columns = (_Blocks(length, side, query.device) for length in (height, width))
     n, heads, _, _, features = query.shape
     asked = rows.queries(columns.queries(query, 3), 2)
@@ -40,6 +42,33 @@ def neighbourhood_attention(query: Tensor, key: Tensor, value: Tensor, side: int
     mixed = mixed.view(n, heads, rows.count, columns.count, rows.block, columns.block, features)
     mixed = mixed.transpose(3, 4).reshape(n, heads, rows.padded, columns.padded, features)
     return mixed[:, :, :height, :width]
+
+
+def gathered_attention(query: Tensor, key: Tensor, value: Tensor, side: int) -> Tensor:
+    """Return the same with every pixel's neighbours gathered, without a branch on the size: for exported graphs.
+
+    It holds ``side²`` keys and values per pixel, more than blocks do.
+    """
+    n, heads, height, width, features = query.shape
+    (rows, here), (columns, there) = (_places(length, side, query.device) for length in (height, width))
+
+    def around(part: Tensor) -> Tensor:
+        part = part.index_select(2, rows.flatten()).index_select(3, columns.flatten())
+        part = part.reshape(n, heads, height, side, width, side, features).transpose(3, 4)
+        return part.reshape(n, heads, height, width, side * side, features)
+
+    inside = (here[:, None, :, None] & there[None, :, None, :]).reshape(height, width, side * side)
+    logits = (query[..., None, :] * around(key)).sum(-1).masked_fill(~inside, float("-inf"))
+    return (logits.softmax(-1)[..., None] * around(value)).sum(-2)
+
+
+def _places(length: int, side: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Return the neighbours of every pixel of an axis, and which of them are there: ``(length, side)``."""
+    last = torch.scalar_tensor(length - 1, dtype=torch.long, device=device)
+    begin = torch.arange(length, device=device) - side // 2
+    begin = torch.minimum(begin.clamp(min=0), (last + 1 - side).clamp(min=0))
+    place = begin[:, None] + torch.arange(side, device=device)
+    return torch.minimum(place, last), place <= last
 
 
 class _Blocks:

@@ -3,17 +3,16 @@
 import math
 from typing import Literal
 
-import torch
 from torch import Tensor
 
 from restoration.losses.flow import Source, Start, enlarged, euler
 from restoration.networks.hdit import Hdit
 from restoration.networks.layers import Up, receptive_radius
 from restoration.networks.network import Network
+from restoration.networks.placing import Place
 from restoration.networks.velocity import VelocityUnet
 
 Condition = Literal["none", "degraded", "posterior-mean"]
-BITS = 0xFFFFFFFF
 
 
 class PosteriorMeanFlow(Network):
@@ -52,7 +51,7 @@ class PosteriorMeanFlow(Network):
             )
         self.scale, self.channels = scale, channels
         self.steps, self.condition, self.seed = steps, condition, seed
-        self.start = Start(source, sigma)
+        self.start, self.place = Start(source, sigma), Place()
         used = "posterior-mean" in (source, condition)
         self.posterior_mean = _frozen(posterior_mean, scale, channels) if used else None
         seen = 0 if condition == "none" else channels
@@ -69,7 +68,7 @@ class PosteriorMeanFlow(Network):
     def forward(self, degraded: Tensor) -> Tensor:
         """Return the restored image, ``scale`` times as large."""
         origin, seen = self.origin(degraded)
-        start = self.start(origin, placed_noise(self.seed, origin))
+        start = self.start(origin, self.place.noise(self.seed, origin, self.scale))
         return euler(lambda between, t: self.velocity(between, t, seen), start, self.steps)
 
     def origin(self, degraded: Tensor) -> tuple[Tensor, Tensor | None]:
@@ -108,37 +107,6 @@ class PosteriorMeanFlow(Network):
             return None
         flow = receptive_radius(Up(self.scale), self.steps * self.velocity.receptive_field)
         return max(r for r in used if r is not None) + flow
-
-
-def placed_noise(seed: int, like: Tensor) -> Tensor:
-    """Return ε ~ N(0, 1) of the size of ``like``, a function of seed, channel, row and column alone.
-
-    So it depends on neither batch nor device nor image size, and is made of operations that every backend and
-    compiler has: a 32-bit hash (Wellons' lowbias32, 2018) and the transform of Box and Muller (1958).
-    """
-    channels, height, width = like.shape[1:]
-
-    def places(count: int) -> Tensor:
-        return torch.arange(count, device=like.device)
-
-    state = _hashed(places(channels) ^ _word(seed))[:, None]
-    state = _hashed(places(height) ^ state)[..., None]
-    first = _hashed(places(width) ^ state)
-    second = _hashed(first ^ 0x9E3779B9)
-    radius = (-2 * ((first + 0.5) / 2**32).log()).sqrt()
-    drawn = radius * (2 * math.pi / 2**32 * second).cos()
-    return drawn.to(like.dtype).expand_as(like)
-
-
-def _hashed(words: Tensor) -> Tensor:
-    """Return 32-bit words mixed; products may wrap around, their low 32 bits are right."""
-    words = ((words ^ (words >> 16)) * 0x7FEB352D) & BITS
-    words = ((words ^ (words >> 15)) * 0x846CA68B) & BITS
-    return words ^ (words >> 16)
-
-
-def _word(seed: int) -> int:
-    return (seed ^ (seed >> 32)) * 0x9E3779B9 & BITS
 
 
 def _knowing_time(network: Network, channels: int, seen: int) -> Hdit:

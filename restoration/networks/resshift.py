@@ -1,6 +1,7 @@
 """ResShift: clean latents, reached from the degraded image's by shifting their residual away (Yue et al., 2023)."""
 
 import math
+from fractions import Fraction
 from typing import Literal
 
 import torch
@@ -8,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from restoration.networks.network import Network
-from restoration.networks.posterior_mean_flow import placed_noise
+from restoration.networks.placing import Place
 from restoration.networks.resshift_unet import ResShiftUnet
 from restoration.networks.vq_autoencoder import VqAutoencoder
 
@@ -71,6 +72,7 @@ class ResShift(Network):
             unet.multiple << unet.shrink if autoencoder else unet.multiple // math.gcd(unet.multiple, scale)
         )
         self.sampling, self.kappa, self.seed = sampling, kappa, seed
+        self.place, self.ratio = Place(), Fraction(scale, factor)
         self.roots = shift_roots(steps, kappa, power, least, largest)
 
     def forward(self, degraded: Tensor) -> Tensor:
@@ -85,7 +87,7 @@ class ResShift(Network):
     def sample(self, origin: Tensor, condition: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return clean latents, given those of the degraded image (y), and what the network is shown."""
         last = len(self.roots) - 1
-        state = origin + self.kappa * self.roots[last] * placed_noise(self.seed, origin)
+        state = origin + self.kappa * self.roots[last] * self.place.noise(self.seed, origin, self.ratio)
         for t in range(last, -1, -1):
             clean = self._predicted(state, t, condition, mask)
             if t == 0 or self.sampling == "one-step":
@@ -96,7 +98,7 @@ class ResShift(Network):
     def _predicted(self, state: Tensor, t: int, condition: Tensor, mask: Tensor | None) -> Tensor:
         """Return x_0 as the network sees it in x_t, which it is given with about unit variance."""
         spread = math.sqrt((self.kappa * self.roots[t]) ** 2 + 1)
-        return self.unet(state / spread, state.new_full((len(state),), t), condition, mask)
+        return self.unet(state / spread, state.new_full((state.shape[0],), t), condition, mask)
 
     def _earlier(self, state: Tensor, clean: Tensor, origin: Tensor, t: int) -> Tensor:
         """Return x_{t−1}, given x_t, x_0 and y."""
@@ -106,7 +108,7 @@ class ResShift(Network):
             shifted = before - math.sqrt(before * now)
             return kept * state + shifted * origin + (1 - kept - shifted) * clean
         mean = before / now * state + (now - before) / now * clean
-        noise = placed_noise(self.seed + len(self.roots) - t, state)
+        noise = self.place.noise(self.seed + len(self.roots) - t, state, self.ratio)
         return mean + self.kappa * math.sqrt(before / now * (now - before)) * noise
 
 

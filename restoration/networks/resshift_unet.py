@@ -101,7 +101,7 @@ class ResShiftUnet(Network):
         latents' first channels, enlarged. A missing mask (1 in holes) is empty.
         """
         if step is None:
-            step = noisy.new_zeros(len(noisy))
+            step = noisy.new_zeros(noisy.shape[0])
         if condition is None:
             shown = noisy[:, : self.condition_channels]
             condition = functional.interpolate(shown, scale_factor=2**self.shrink) if self.shrink else shown

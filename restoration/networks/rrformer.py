@@ -8,7 +8,7 @@ from torch.nn import functional
 from restoration.networks.errnet import LEAST, Columns, Pyramid, Stem
 from restoration.networks.layers import conv3, enlarged_to
 from restoration.networks.network import Network
-from restoration.networks.swin import WindowAttention
+from restoration.networks.swin import WindowAttention, heads_of_groups
 
 
 class RrFormer(Network):
@@ -16,8 +16,8 @@ class RrFormer(Network):
 
     ``attention`` = "none" computes what the released code does: its transformer returns its input, and so had
     no part in what was trained. "swin" is what it means to compute: x + conv(LN(groups(x))). ``spare`` holds a
-    convolution that the released code builds and never uses, so that its files are kept whole. ``columns`` as
-    in `Errnet`. The result is a ReLU's, so nowhere negative.
+    convolution that the released code builds and never uses, so that its files are kept whole. ``heads`` is one
+    number, or one per group; ``columns`` as in `Errnet`. The result is a ReLU's, so nowhere negative.
     """
 
     multiple = 2
@@ -29,7 +29,7 @@ class RrFormer(Network):
         width: int = 256,
         embedding: int = 240,
         depths: tuple[int, ...] = (6, 6, 6, 6, 6),
-        heads: int = 6,
+        heads: int | tuple[int, ...] = 6,
         window: int = 8,
         ratio: int = 2,
         attention: Literal["swin", "none"] = "swin",
@@ -63,11 +63,16 @@ class RrFormer(Network):
 class Body(nn.Module):
     """Groups of shifted-window layers between two normalisations, a convolution, and a skip over all."""
 
-    def __init__(self, width: int, depths: tuple[int, ...], heads: int, window: int, ratio: int) -> None:
+    def __init__(
+        self, width: int, depths: tuple[int, ...], heads: int | tuple[int, ...], window: int, ratio: int
+    ) -> None:
         super().__init__()
         self.window = window
         self.embed = nn.LayerNorm(width)
-        self.groups = nn.ModuleList(Group(width, depth, heads, window, ratio) for depth in depths)
+        self.groups = nn.ModuleList(
+            Group(width, depth, own, window, ratio)
+            for depth, own in zip(depths, heads_of_groups(heads, len(depths)), strict=True)
+        )
         self.norm = nn.LayerNorm(width)
         self.conv = conv3(width, width)
 

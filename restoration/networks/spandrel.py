@@ -6,8 +6,9 @@ spandrel takes seconds to import, so it is imported where it is first needed.
 import inspect
 import typing
 import warnings
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
@@ -67,6 +68,7 @@ class Spandrel(Network):
         self.scale = self.adapter.scale
         self.multiple = self.adapter.multiple
         self.channels = self.adapter.channels
+        self.conditions = self.adapter.conditions
         self.batch_statistics = self.adapter.batch_statistics
 
     @classmethod
@@ -140,6 +142,19 @@ class Adapter(Network):
         return self.call(self.model, padded)
 
 
+_applied: ContextVar[bool] = ContextVar("applied", default=False)
+
+
+@contextmanager
+def for_applying() -> Iterator[None]:
+    """Within the block, what can be applied but not trained is built as well: its weights follow."""
+    token = _applied.set(True)
+    try:
+        yield
+    finally:
+        _applied.reset(token)
+
+
 def architectures() -> tuple[str, ...]:
     """Return the names of the architectures that can be trained."""
     return tuple(name for name in _registry() if name not in APPLY_ONLY)
@@ -153,7 +168,7 @@ def _registry() -> "dict[str, Architecture]":
 
 def _trainable(name: str) -> "Architecture":
     registry = _registry()
-    if name in APPLY_ONLY:
+    if name in APPLY_ONLY and not _applied.get():
         raise ValueError(f"architecture '{name}' can be applied but not trained: {APPLY_ONLY[name]}")
     if name not in registry:
         folded = {known.casefold(): known for known in architectures()}

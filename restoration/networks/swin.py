@@ -7,6 +7,15 @@ from torch.nn import functional
 BLOCKED = -100.0  # what is added to the logit of two pixels that do not see each other
 
 
+def heads_of_groups(heads: int | tuple[int, ...], groups: int) -> tuple[int, ...]:
+    """Return the heads of every group, given one number for all or one for each."""
+    if isinstance(heads, int):
+        return (heads,) * groups
+    if len(heads) != groups:
+        raise ValueError(f"heads = {tuple(heads)}: expected one number, or one for each of {groups} groups")
+    return tuple(heads)
+
+
 def to_windows(grid: Tensor, side: int) -> Tensor:
     """Return ``(N, H, W, C)`` cut into windows: ``(N, H·W / side², side², C)``, row after row."""
     n, height, width, channels = grid.shape
@@ -14,10 +23,9 @@ def to_windows(grid: Tensor, side: int) -> Tensor:
     return cut.reshape(n, -1, side * side, channels)
 
 
-def from_windows(windows: Tensor, height: int, width: int) -> Tensor:
+def from_windows(windows: Tensor, height: int, width: int, side: int) -> Tensor:
     """Undo `to_windows`."""
-    n, _, pixels, channels = windows.shape
-    side = round(pixels**0.5)
+    n, channels = windows.shape[0], windows.shape[-1]
     cut = windows.view(n, height // side, width // side, side, side, channels).transpose(2, 3)
     return cut.reshape(n, height, width, channels)
 
@@ -83,7 +91,7 @@ class WindowAttention(nn.Module):
         mixed = (
             mixed.view(n, count, self.heads, pixels, -1).transpose(2, 3).reshape(n, count, pixels, channels)
         )
-        grid = from_windows(self.proj(mixed), height, width)
+        grid = from_windows(self.proj(mixed), height, width, self.side)
         return grid.roll((self.shift, self.shift), (1, 2)) if self.shift else grid
 
     def _bias(self, height: int, width: int, count: int) -> Tensor:

@@ -9,7 +9,7 @@ from torch.nn import functional
 from restoration.networks.edsr import MEAN
 from restoration.networks.layers import conv3
 from restoration.networks.network import Network
-from restoration.networks.swin import WindowAttention
+from restoration.networks.swin import WindowAttention, heads_of_groups
 
 TAIL = 64  # channels behind the Swin layers
 
@@ -19,8 +19,9 @@ class SwinIrPacked(Network):
 
     Pixels are packed ``packing`` × ``packing`` before the first convolution, and ``enlargement`` says how far the
     grid grows again at the end: 2, 4 or 8. ``groups`` counts the Swin layers of each residual group, and every second
-    one shifts its windows of ``window`` pixels by half. The defaults have 4,741,007 parameters (the authors' M); width
-    180 and eight groups 15,792,587 (L). The authors drop whole layers at random in training; this network does not.
+    one shifts its windows of ``window`` pixels by half; ``heads`` is one number, or one per group. The defaults have
+    4,741,007 parameters (the authors' M); width 180 and eight groups 15,792,587 (L). The authors drop whole layers at
+    random in training; this network does not.
     """
 
     def __init__(
@@ -29,7 +30,7 @@ class SwinIrPacked(Network):
         channels: int = 3,
         width: int = 120,
         groups: tuple[int, ...] = (6, 6, 6, 6, 6),
-        heads: int = 6,
+        heads: int | tuple[int, ...] = 6,
         window: int = 8,
         expansion: float = 2.0,
         packing: int = 8,
@@ -51,7 +52,10 @@ class SwinIrPacked(Network):
         self.conv_first = nn.Sequential(nn.PixelUnshuffle(packing), conv3(channels * packing**2, width))
         self.patch_embed = nn.ModuleDict({"norm": nn.LayerNorm(width)})
         hidden = round(expansion * width)
-        self.layers = nn.ModuleList(Group(width, count, heads, window, hidden) for count in groups)
+        self.layers = nn.ModuleList(
+            Group(width, count, own, window, hidden)
+            for count, own in zip(groups, heads_of_groups(heads, len(groups)), strict=True)
+        )
         self.norm = nn.LayerNorm(width)
         self.conv_after_body = conv3(width, width)
         self.conv_before_upsample = nn.Sequential(conv3(width, TAIL), nn.LeakyReLU(0.01))

@@ -10,7 +10,8 @@ from restoration.foreign import LAYOUTS, Match, difference, read_state, recognis
 from restoration.foreign.pmrf import STEPS
 from restoration.networks import NETWORKS
 from restoration.networks.hdit import Hdit
-from restoration.networks.posterior_mean_flow import PosteriorMeanFlow, placed_noise
+from restoration.networks.placing import placed_noise
+from restoration.networks.posterior_mean_flow import PosteriorMeanFlow
 from restoration.networks.swinir import SwinIrPacked
 from restoration.weights import load, save
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from restoration.foreign import LAYOUTS, Match, difference, read_state, recognise
-from restoration.foreign.resshift import joined
+from restoration.foreign.joining import joined
 from restoration.networks import NETWORKS
 from restoration.networks.resshift import ResShift
 from restoration.networks.resshift_unet import ResShiftUnet
@@ -168,7 +168,8 @@ def test_two_files_become_one_restorer(sampling, tmp_path):
     for name, network in (("unet", unet), ("vq", autoencoder)):
         network.load_state_dict(formula(network))
         torch.save(network.state_dict(), tmp_path / f"{name}.pth")
-    network, spec = joined(tmp_path / "unet.pth", tmp_path / "vq.pth", sampling=sampling, steps=4, least=0.2)
+    settings = {"sampling": sampling, "steps": 4, "least": 0.2}
+    network, spec = joined(tmp_path / "unet.pth", "autoencoder", tmp_path / "vq.pth", settings)
     expected = ResShift(unet=unet, autoencoder=autoencoder, sampling=sampling, steps=4, least=0.2)
     image = parity.uniform(1, 3, 8, 16)
     save(tmp_path / "ours.safetensors", network, Card("resshift", "super-resolution", spec, network.scale))

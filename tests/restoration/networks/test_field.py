@@ -1,25 +1,37 @@
 """Over the table: what is measured of receptive fields is what is declared, and tiles of any size equal the whole."""
 
 import importlib.util
+import json
 import math
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
-from restoration.apply import restore_image
+from restoration import weights
+from restoration.apply import apply, restore_image
+from restoration.applying.running import Runner
+from restoration.config import build
+from restoration.dials.masks import Masks
+from restoration.image import Picture, read_samples, write
 from restoration.networks import NETWORKS
 from restoration.restorers import Card, Restorer
+from restoration.tiling import receptive
 from restoration.tiling.receptive import Field, field_of, measured, noted
 
 _spec = importlib.util.spec_from_file_location("conformance", Path(__file__).with_name("test_conformance.py"))
 conformance = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(conformance)
+_spec = importlib.util.spec_from_file_location("architectures", Path(__file__).with_name("test_spandrel.py"))
+architectures = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(architectures)
 
 SLOW = ("resshift", "srgan-generator", "rbpn")
 # attention within windows: declared as None for their defaults, finite where few layers look
-WINDOWED = {"swinir-packed": (18, 4), "rrformer": (65, 32)}
+# (rrformer's coarsest grid is stretched over the image where the sides are no multiples of 32)
+WINDOWED = {"swinir-packed": (18, 4), "rrformer": (None, 2)}
 every = pytest.mark.parametrize(
     "name", [pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else []) for name in NETWORKS]
 )
@@ -72,14 +84,67 @@ def test_every_size_works_and_tiles_equal_the_whole(name):
         assert (parts - whole).abs().max() <= 1e-5 * whole.std()
 
 
+@every
+def test_files_of_every_network_are_exact_or_say_how_far_they_are(name, tmp_path):
+    found = restorer(name, **({"width": 64} if name == "vq-autoencoder" else {}))
+    if found.conditions and not {"mask"} & set(found.conditions):
+        pytest.skip("takes conditions that files do not give")
+    if name == "resshift":  # what it sees takes long to measure
+        found.card.training["receptive field"] = {"radius": None, "period": 2}
+    channels = found.channels if found.channels in (1, 3) else 3
+    size = (2 * max(19, found.multiple), 2 * max(19, found.multiple) + 3)
+    samples = np.random.default_rng(0).integers(0, 65536, (*size, channels)).astype(np.uint16)
+    write(tmp_path / "a.png", Picture(samples))
+    masks = None
+    if found.conditions:
+        hole = np.zeros((*size, 1), np.uint8)
+        hole[8:15, 9:20] = 255
+        write(tmp_path / "mask.png", Picture(hole))
+        masks = Masks(tmp_path / "mask.png")
+    made = {}
+    for tile in (max(16, found.multiple), "off"):
+        out = tmp_path / str(tile)
+        report = apply(found, [tmp_path / "a.png"], out, tile=tile, precision="fp32", masks=masks)
+        assert not report.failed
+        made[tile] = read_samples(out / "a.png").astype(float)
+        line = json.loads((out / ".restoration-manifest.jsonl").read_text())
+        if tile == "off":
+            continue
+        facts, told = (
+            line["facts"],
+            [note for note in report.notes if note.startswith("blended tiles differ")],
+        )
+        assert facts == report.tiling
+        if facts["receptive_field"] is None:
+            assert len(told) == 1 and facts["difference"]["rms"] >= 0
+        else:
+            assert facts["difference"]["largest"] <= 1e-5 and not told
+    parts, whole = made.values()
+    if facts["receptive_field"] is not None:
+        assert abs(parts - whole).max() <= 1 + 1e-5 * whole.std()
+    assert (facts["receptive_field"] is None) == (field_of(found).radius is None)
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [n for n in ("nafnet", "rcan", "hdit", "errnet", "imdn-attentive")])
-def test_what_sees_the_whole_is_blended(name):
-    found = restorer(name)
-    image = picture(found, 70, 51)
-    whole = restore_image(found, image, tile="off", precision="fp32")
-    parts = restore_image(found, image, tile=32, precision="fp32")
-    assert parts.shape == whole.shape and parts.isfinite().all()
+@pytest.mark.filterwarnings("ignore")  # spandrel's own code warns of what torch will change
+@pytest.mark.parametrize("architecture", sorted(architectures.TINY))
+def test_tiles_of_every_architecture_are_exact_or_say_how_far_they_are(architecture):
+    torch.manual_seed(3)
+    network = architectures.built(architecture).eval()
+    for parameter in network.parameters():
+        fan_in = math.prod(parameter.shape[1:]) if parameter.ndim > 1 else 1
+        parameter.data += torch.randn_like(parameter) * 0.3 / max(1, fan_in) ** 0.5
+    found, plans = Restorer(network, Card("a", "restoration", {"name": "spandrel"}, network.scale)), []
+    for size in ((1, 1), (37, 43)):
+        image = torch.rand(1, found.channels, *size)
+        whole = restore_image(found, image, tile="off", precision="fp32")
+        assert whole.shape[-2:] == (size[0] * found.scale, size[1] * found.scale)
+    parts = restore_image(found, image, tile=16, precision="fp32", on_plan=plans.append)
+    (plan,) = plans
+    if plan.tiling.receptive_field is not None:
+        assert (parts - whole).abs().max() <= 1e-5 * whole.std()
+    elif plan.cut:  # the grid of some is larger than the picture
+        assert plan.notes[0].startswith("blended tiles differ from the untiled result by ")
 
 
 def swinir(**changed):
@@ -101,7 +166,7 @@ def test_window_attention_of_others_is_tiled_on_its_own_grid():
     assert field.period == 8 and 16 <= field.radius <= 48
     for parameter in found.parameters():
         parameter.data *= 1.5
-    image = torch.rand(1, 3, 131, 149)
+    image = torch.rand(1, 3, 83, 101)
     for ensemble in (False, True):
         whole = restore_image(found, image, tile="off", precision="fp32", ensemble=ensemble)
         parts = restore_image(found, image, tile=24, precision="fp32", ensemble=ensemble)
@@ -140,8 +205,125 @@ def test_what_reaches_farthest_decides():
     assert measured(Strange(lambda x: x.flip(-1))).radius is None
 
 
+def windowed(image, side=8, centred=False):
+    """Return the means of windows, which begin at the image's corner or lie around its middle."""
+    pads = []
+    for length in (image.shape[-1], image.shape[-2]):
+        lacking = -length % side
+        pads += [lacking // 2, lacking - lacking // 2] if centred else [0, lacking]
+    padded = torch.nn.functional.pad(image, pads)
+    means = (
+        torch.nn.functional.avg_pool2d(padded, side).repeat_interleave(side, -1).repeat_interleave(side, -2)
+    )
+    return means[..., pads[2] : pads[2] + image.shape[-2], pads[0] : pads[0] + image.shape[-1]]
+
+
+def test_windows_that_begin_where_the_size_says_are_found_out():
+    assert measured(Strange(windowed)) == Field(7, 8)
+    assert measured(Strange(lambda image: windowed(image, centred=True))).radius is None
+    reflect = torch.nn.ReflectionPad2d(3)
+    assert measured(Strange(lambda x: torch.nn.functional.avg_pool2d(reflect(x), 7, 1))) == Field(3, 1)
+    assert measured(torch.nn.Sequential(torch.nn.Conv2d(3, 3, 3, padding=64, dilation=64))).radius == 64
+    assert measured(Strange(lambda x: x.clone())) == Field(0, 1)
+
+
 def test_a_network_that_cannot_be_run_has_no_known_field():
     def broken(image):
         raise RuntimeError("only squares")
 
     assert measured(Strange(broken)).radius is None
+
+
+SMALL_SWINIR = {
+    "name": "spandrel", "architecture": "SwinIR", "upscale": 2, "img_size": 16, "window_size": 8, "depths": [2],
+    "embed_dim": 12, "num_heads": [2], "mlp_ratio": 2.0, "upsampler": "pixelshuffledirect",
+}  # fmt: skip
+
+
+def test_field_is_measured_once_and_saved_with_the_weights(tmp_path, monkeypatch):
+    network = build(NETWORKS, SMALL_SWINIR, "network", "network")
+    weights.save(tmp_path / "a.safetensors", network, Card("a", "super-resolution", SMALL_SWINIR, 2))
+    monkeypatch.setattr(receptive, "measured", lambda network: pytest.fail("measured again"))
+    found = weights.load(tmp_path / "a.safetensors")
+    assert field_of(found) == Field(15, 8)
+    parts = restore_image(found, torch.rand(1, 3, 50, 60), tile=16, precision="fp32")
+    assert parts.shape == (1, 3, 100, 120)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"radius": 3, "period": 8},
+        {"radius": 15, "period": 1},
+        {"radius": 14, "period": 4},
+        {"radius": "far"},
+        7,
+    ],
+)
+def test_wrong_note_of_a_card_is_found_out_and_measured_anew(wrong):
+    found = swinir(depths=[2], num_heads=[2])
+    for parameter in found.parameters():
+        parameter.data *= 3
+    card = replace(found.card, training={"receptive field": wrong})
+    found, plans = Restorer(found.network, card), []
+    image = torch.rand(1, 3, 90, 70)
+    for tile in (28, 33):
+        parts = restore_image(found, image, tile=tile, precision="fp32", on_plan=plans.append)
+        whole = restore_image(found, image, tile="off", precision="fp32")
+        assert (parts - whole).abs().max() <= 1e-5 * whole.std()
+        assert plans[-2 if len(plans) > 2 else 0].certificate.exact
+
+
+@pytest.mark.slow
+def test_note_that_holds_for_multiples_of_a_grid_alone_is_found_out():
+    found, plans = restorer("rrformer"), []
+    found.card.training["receptive field"] = {"radius": 65, "period": 32}
+    image = picture(found, 300, 310)
+    whole = restore_image(found, image, tile="off", precision="fp32")
+    parts = restore_image(found, image, tile=32, precision="fp32", on_plan=plans.append)
+    assert (parts - whole).abs().max() > 1e-5 * whole.std()
+    assert plans[0].notes[0].startswith("blended tiles differ from the untiled result by ")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("precise", [True, False])
+def test_memory_that_ends_on_the_whole_still_gives_exact_tiles_or_says_so(precise, monkeypatch):
+    """Nobody asks how far a network sees for a picture that is not cut: where memory ends, it is asked."""
+    found = swinir(depths=[2], num_heads=[2]) if precise else restorer("rcan")
+    whole, plans = restore_image(found, image := torch.rand(1, 3, 96, 90), precision="fp32"), []
+    plain = Runner._restored
+
+    def restored(runner, tile, bfloat16):
+        if tile.shape[-1] * tile.shape[-2] > 80 * 80:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return plain(runner, tile, bfloat16)
+
+    monkeypatch.setattr(Runner, "_restored", restored)
+    restored = restore_image(found, image, precision="fp32", on_plan=plans.append)
+    plan = plans[-1]
+    assert plan.cut
+    if precise:
+        assert plan.tiling.receptive_field is not None and plan.certificate.exact
+        assert (restored - whole).abs().max() <= 1e-5 * whole.std()
+    else:
+        assert plan.notes[0].startswith("blended tiles differ from the untiled result by ")
+        assert plan.certificate.rms > 0 or "measured" in plan.notes[0]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["ffdnet", "res-unet", "imdn-edge", "swinir-packed", "swinir"])
+@pytest.mark.parametrize("tile", [16, "off"])
+def test_wrapped_edges_are_those_of_the_repeated_image(name, tile):
+    found = swinir(depths=[2], num_heads=[2]) if name == "swinir" else restorer(name)
+    height, width = 32, 48
+    image = picture(found, height, width)
+    repeats = (1, 1, 7, 1), (1, 1, 1, 5), (1, 1, 7, 5)
+    for wrap, times in zip(("y", "x", "both"), repeats, strict=True):
+        parts = restore_image(found, image, tile=tile, precision="fp32", wrap=wrap)
+        whole = restore_image(found, image.repeat(times), tile="off", precision="fp32")
+        top, left = times[2] // 2 * height * found.scale, times[3] // 2 * width * found.scale
+        whole = whole[..., top : top + height * found.scale, left : left + width * found.scale]
+        assert (parts - whole).abs().max() <= 1e-5 * whole.std()
+    odd = picture(found, 23, 37)
+    assert restore_image(found, odd, tile=tile, precision="fp32", wrap="both").isfinite().all()

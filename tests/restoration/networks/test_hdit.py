@@ -11,7 +11,7 @@ from torch import Tensor
 from restoration.networks import neighbourhood
 from restoration.networks.hdit import Hdit, merged, spread
 from restoration.networks.hdit_attention import frequencies
-from restoration.networks.neighbourhood import neighbourhood_attention
+from restoration.networks.neighbourhood import gathered_attention, neighbourhood_attention
 from restoration.networks.posterior_mean_flow import PosteriorMeanFlow
 
 SMALL = {
@@ -249,3 +249,12 @@ def test_levels_must_agree():
         Hdit(depths=(2,))
     with pytest.raises(ValueError, match="expected a multiple of head"):
         Hdit(widths=(20, 40), depths=(1, 1), head=8)
+
+
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (2, 5), (9, 17), (20, 8), (6, 7)])
+@pytest.mark.parametrize("side", [3, 7])
+def test_gathered_neighbours_are_those_of_the_blocks(height, width, side):
+    draws = torch.Generator().manual_seed(0)
+    parts = torch.randn(3, 2, 3, height, width, 8, generator=draws, dtype=torch.float64)
+    expected = neighbourhood_attention(*parts, side)
+    assert torch.allclose(gathered_attention(*parts, side), expected, rtol=0, atol=1e-12)

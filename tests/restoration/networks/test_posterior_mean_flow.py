@@ -9,8 +9,9 @@ from torch import Tensor, nn
 
 from restoration.losses.flow import enlarged
 from restoration.networks.network import Network
+from restoration.networks.placing import placed_noise
 from restoration.networks.plainsr import PlainSr
-from restoration.networks.posterior_mean_flow import PosteriorMeanFlow, placed_noise
+from restoration.networks.posterior_mean_flow import PosteriorMeanFlow
 from restoration.networks.unet import ResUnet
 
 # clean = 0.5 + 0.1·x, degraded = 0.5 + 0.1·(x + n), x and n ~ N(0, 1) in every pixel: in units of 0.1 the scalar

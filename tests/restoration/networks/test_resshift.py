@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from restoration.networks.posterior_mean_flow import placed_noise
+from restoration.networks.placing import placed_noise
 from restoration.networks.resshift import ResShift, shift_roots
 from restoration.networks.resshift_unet import ResShiftUnet
 from restoration.networks.swin import strangers, to_windows, transposed_strangers
