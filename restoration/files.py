@@ -8,6 +8,16 @@ from pathlib import Path
 from typing import IO
 
 
+def real(path: str | Path) -> Path:
+    """Return the absolute path behind links; of links that run in a circle, the one that was given."""
+    return Path(os.path.realpath(path))
+
+
+def at_home(path: str | Path) -> Path:
+    """Return the path with a leading ``~`` replaced by that user's home, where there is such a user."""
+    return Path(os.path.expanduser(path))
+
+
 @contextmanager
 def atomic(path: Path) -> Iterator[IO[bytes]]:
     """Yield a stream whose bytes become ``path`` when the block ends well; else nothing is left behind.

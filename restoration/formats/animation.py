@@ -91,6 +91,8 @@ def _three(number: int) -> bytes:
 
 def _indexed(samples: np.ndarray) -> tuple[np.ndarray, np.ndarray, int | None, bool]:
     """Return indices, a palette (n, 3), the index of what is clear, and whether colours had to go."""
+    if samples.shape[2] == 1:  # every level of grey at its place, by which readers know that it is grey
+        return samples[..., 0], np.arange(256, dtype=np.uint8)[:, None].repeat(3, 1), None, False
     colours = samples[..., :1].repeat(3, 2) if samples.shape[2] < 3 else samples[..., :3]
     clear = samples[..., -1] < OPAQUE_FROM if samples.shape[2] in (2, 4) else None
     half = clear is not None and bool(((samples[..., -1] > 0) & (samples[..., -1] < 255)).any())

@@ -1,5 +1,6 @@
 """Pictures by bands of rows: few rows at a time in memory, however many there are."""
 
+import mmap
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
@@ -53,16 +54,46 @@ def empty_samples(shape: tuple[int, ...], dtype: np.dtype | type, folder: Path |
         return np.memmap(file, dtype, "w+", shape=shape)
 
 
+def release(*arrays: Samples) -> None:
+    """Let mapped samples leave memory; they stay in their file, and come back when they are read."""
+    for samples in arrays:
+        if isinstance(samples, Joined):
+            release(samples.samples, samples.alpha)
+            continue
+        base = samples
+        while isinstance(base.base, np.ndarray):
+            base = base.base
+        if isinstance(base.base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+            base.base.madvise(mmap.MADV_DONTNEED)
+
+
+class Releasing:
+    """Mapped samples that leave memory whenever so many bytes of them have been read or written."""
+
+    def __init__(self, *arrays: Samples) -> None:
+        self.arrays, self.bytes = arrays, 0
+
+    def used(self, size: int) -> None:
+        """Take note of bytes that are not needed again soon."""
+        self.bytes += size
+        if self.bytes > MAPPED_BYTES:
+            release(*self.arrays)
+            self.bytes = 0
+
+
 def rows_per_band(row_bytes: int) -> int:
     """Return how many rows of so many bytes make a band."""
     return max(1, BAND_BYTES // max(1, row_bytes))
 
 
-def bands_of(samples: Samples) -> list[tuple[int, int]]:
-    """Return the first and last row of each band."""
+def bands_of(samples: Samples, together: int = 1) -> Iterator[tuple[int, int]]:
+    """Yield the first row and the end of so many bands at a time; what is mapped of those before leaves memory."""
     height, width, channels = samples.shape
-    rows = rows_per_band(width * channels * samples.itemsize)
-    return [(first, min(first + rows, height)) for first in range(0, height, rows)]
+    row = width * channels * samples.itemsize
+    rows, releasing = rows_per_band(row) * together, Releasing(samples)
+    for first in range(0, height, rows):
+        yield first, min(first + rows, height)
+        releasing.used(rows * row)
 
 
 def in_parallel(encode: Callable[[S], T], items: Iterable[S]) -> Iterator[T]:

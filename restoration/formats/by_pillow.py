@@ -71,8 +71,6 @@ def _deep_samples(image: ImageFile, rawmode: str, stream: IO[bytes], formats: tu
 
     Its reader for the other byte order keeps the low bytes of the same samples: two readings give all bits.
     """
-    if getattr(image, "n_frames", 1) > 1:
-        raise Unsupported("an animation of 16 bits; expected 8")
     if rawmode == "LA;16B":  # Pillow has no reading for the low bytes: take the four bytes as they are
         image._mode = "RGBA"
         image.tile = [image.tile[0]._replace(args="RGBA")]

@@ -5,7 +5,7 @@ from typing import IO
 
 from PIL import UnidentifiedImageError
 
-from restoration.formats.png_reading import chunks
+from restoration.formats.png_reading import LARGEST_TEXT, chunks
 from restoration.formats.png_writing import SIGNATURE
 
 
@@ -23,6 +23,8 @@ def unreadable(path: Path, error: BaseException, formats: tuple[str, ...]) -> st
     if isinstance(error, MemoryError):
         return "not enough memory to decode it"
     text = " ".join(str(error).replace("decoder error -2", "broken data").split())
+    if "Decompressed data too large" in text:
+        return f"damaged: a text or profile in it inflates beyond {LARGEST_TEXT >> 20} MiB"
     if "truncated" in text.lower() or "buffer is not large enough" in text:
         return f"truncated after {size} bytes"
     return f"damaged: {text}" if text and not isinstance(error, UnidentifiedImageError) else "damaged header"

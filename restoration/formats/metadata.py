@@ -18,6 +18,7 @@ class Stored:
     peak: int | None = None  # the white of grey with fewer than 8 bits, or of a PPM of 10, 12 …
     tables: tuple[tuple[int, ...], ...] = ()  # JPEG's quantisation
     premultiplied: bool = False  # TIFF's associated alpha
+    white_is_zero: bool = False  # of TIFF's grey
     chunks: tuple[tuple[bytes, bytes], ...] = ()  # PNG's text and colour chunks, as they are
     comment: bytes | None = None
     extended_xmp: tuple[bytes, ...] = ()  # JPEG segments beyond the first packet

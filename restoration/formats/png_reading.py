@@ -9,7 +9,7 @@ from typing import IO
 import numpy as np
 from PIL import Image
 
-from restoration.formats.bands import empty_samples
+from restoration.formats.bands import Releasing, empty_samples
 from restoration.formats.metadata import iptc_of_resources
 from restoration.formats.png_writing import KEPT_CHUNKS, SIGNATURE
 
@@ -92,12 +92,13 @@ def large_samples(stream: IO[bytes], height: int, width: int) -> tuple[np.ndarra
     colours, dtype = 1 if channels < 3 else 3, np.uint8 if bits == 8 else np.uint16
     samples = empty_samples((height, width, colours), dtype)
     alpha = empty_samples((height, width, 1), dtype) if channels > colours else None
-    top = 0
+    top, releasing = 0, Releasing(samples, *(() if alpha is None else (alpha,)))
     for band in _bands(stream, height, width, channels, bits):
         bottom = top + len(band)
         samples[top:bottom] = band[..., :colours]
         if alpha is not None:
             alpha[top:bottom] = band[..., colours:]
+        releasing.used(band.nbytes)
         top = bottom
     return samples, alpha
 

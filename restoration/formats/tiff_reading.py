@@ -14,14 +14,23 @@ import numpy as np
 from PIL import Image
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
-from restoration.formats.bands import empty_samples
+from restoration.formats.bands import Releasing, empty_samples
 
 MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 PLAIN, DEFLATE, OLD_DEFLATE = 1, 8, 32946
 BY_LIBTIFF = (5, 32773, 34925, 50000)  # LZW, PackBits, LZMA, Zstandard
 UNSIGNED, FLOAT = 1, 3
-MAX_PAGES, MAX_CHANNELS = 100_000, 64
+MAX_CHANNELS = 64
 UNSPECIFIED, ASSOCIATED = 0, 1
+KINDS = {1: "unsigned", 2: "signed", 3: "floating", 4: "untyped", 5: "complex", 6: "complex"}
+FOREIGN = {
+    33003: "JPEG 2000",
+    33005: "JPEG 2000",
+    34712: "JPEG 2000",
+    34887: "LERC",
+    34933: "PNG",
+    50001: "WebP",
+}
 
 
 @dataclass(frozen=True)
@@ -80,8 +89,11 @@ class Page:
         )
 
 
-def pages(stream: IO[bytes]) -> list[Page]:
-    """Return the pages of a TIFF file, empty if it is none; thumbnails that call themselves such are left out."""
+def pages(stream: IO[bytes], most: int = 1 << 20) -> list[Page]:
+    """Return the pages of a TIFF file, empty if it is none, ``most`` of them at most.
+
+    Thumbnails that call themselves such are left out.
+    """
     stream.seek(0)
     head = stream.read(8)
     if head[:4] not in MAGIC:
@@ -89,7 +101,7 @@ def pages(stream: IO[bytes]) -> list[Page]:
     head += stream.read(8) if 43 in head[2:4] else b""
     found: list[Page] = []
     offset, seen, order = ImageFileDirectory_v2(head).next, set(), "<" if head[:1] == b"I" else ">"
-    while offset and offset not in seen and len(found) < MAX_PAGES:
+    while offset and offset not in seen and len(found) < most:
         seen.add(offset)
         stream.seek(offset)
         tags = ImageFileDirectory_v2(head)
@@ -97,6 +109,16 @@ def pages(stream: IO[bytes]) -> list[Page]:
         found.append(Page(tags, len(found), offset, order))
         offset = tags.next
     return [p for i, p in enumerate(found) if i == 0 or not p.get(254) & 1]
+
+
+def unread(page: Page) -> str | None:
+    """Return what a page holds that is read neither here nor by Pillow, in words; None where it may be read."""
+    if name := FOREIGN.get(page.get(259, 1)):
+        return f"TIFF compressed as {name}; expected one of none, deflate, LZW, PackBits, LZMA, Zstandard, JPEG, fax"
+    bits, kind = page.get(258, 1), KINDS.get(page.get(339, UNSIGNED), "unknown")
+    if page.dtype is None and (kind != "unsigned" or bits == 64):
+        return f"{kind} samples of {bits} bits; expected unsigned ones of at most 16 bits, or floats"
+    return None
 
 
 def exif_block(stream: IO[bytes], page: Page) -> Image.Exif:
@@ -132,7 +154,9 @@ def samples_of(stream: IO[bytes], page: Page) -> tuple[np.ndarray, np.ndarray | 
     has_alpha = page.channels > colours and (not extra or extra[0] != UNSPECIFIED)
     samples = empty_samples((height, width, colours), dtype)
     alpha = empty_samples((height, width, 1), dtype) if has_alpha else None
+    releasing = Releasing(samples, *(() if alpha is None else (alpha,)))
     for top, left, first, block in _blocks(stream, page):
+        releasing.used(block.nbytes)
         block = block[: height - top, : width - left]
         rows, columns = slice(top, top + block.shape[0]), slice(left, left + block.shape[1])
         last = first + block.shape[2]
@@ -142,6 +166,7 @@ def samples_of(stream: IO[bytes], page: Page) -> tuple[np.ndarray, np.ndarray | 
             alpha[rows, columns] = block[..., colours - first : colours - first + 1]
     for top in range(0, height, 256):
         part = samples[top : top + 256]
+        releasing.used(part.nbytes)
         if page.get(262, 1) == 0:
             np.subtract(_white(dtype), part, out=part)
         if alpha is not None and extra and extra[0] == ASSOCIATED:

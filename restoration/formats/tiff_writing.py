@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
-from restoration.formats.bands import Samples, in_parallel, rows_per_band
+from restoration.formats.bands import Releasing, Samples, in_parallel, rows_per_band
 from restoration.formats.exif import SUB_IFDS, TIFF_TEXT
 from restoration.formats.metadata import Metadata
 from restoration.formats.png_writing import Layout, packed
@@ -66,9 +66,10 @@ class TiffWriter:
     def page(self, layout: Layout, samples: Samples, metadata: Metadata) -> None:
         """Write a whole page."""
         self.begin(layout, samples.shape[2], samples.dtype, metadata)
-        step = self.strip * 32
+        step, releasing = self.strip * 32, Releasing(samples)
         for first in range(0, layout.height, step):
             self.write(samples[first : first + step])
+            releasing.used(step * samples.shape[1] * samples.shape[2] * samples.itemsize)
         self.end()
 
     def _strips(self, strips: Iterable[np.ndarray]) -> None:
@@ -76,7 +77,13 @@ class TiffWriter:
             self.offsets.append(self.stream.tell())
             self.lengths.append(self.stream.write(data))
 
+    def _inverted(self) -> bool:
+        """Whether white is stored as zero."""
+        return self.metadata.stored.white_is_zero and self.channels == 1 and self.layout.palette is None
+
     def _deflated(self, band: np.ndarray) -> bytes:
+        if self._inverted():
+            band = band.dtype.type(1 if self.layout.kind == FLOAT else 2**self.layout.bits - 1) - band
         if self.layout.packed:
             return zlib.compress(packed(band, self.layout.bits).tobytes(), 6)
         if self.layout.kind == FLOAT or self._predictor() == 1:
@@ -95,7 +102,7 @@ class TiffWriter:
         layout, channels, metadata = self.layout, self.channels, self.metadata
         directory = ImageFileDirectory_v2(self.header)
         _add_exif(directory, metadata.exif)
-        photometric = 3 if layout.palette is not None else 2 if channels > 2 else 1
+        photometric = 3 if layout.palette is not None else 2 if channels > 2 else 0 if self._inverted() else 1
         tags: dict[int, object] = {
             256: layout.width, 257: layout.height, 258: (layout.bits,) * channels, 259: 8, 262: photometric,
             277: channels, 278: self.strip, 284: 1, 317: self._predictor(),

@@ -15,6 +15,7 @@ from restoration.image.picture import (
     PEAKS,
     Picture,
     each_frame,
+    finite,
     opaque,
     quantise,
     rgb,
@@ -23,16 +24,24 @@ from restoration.image.picture import (
 )
 from restoration.image.reading import MAX_PIXELS, read, read_all, read_samples, stored_size
 from restoration.image.rows import Rows, RowsWriter, rows_of, rows_to
-from restoration.image.writing import ALPHA_SUFFIXES, DEEP_SUFFIXES, FRAME_WRITERS, WRITERS, write_with
+from restoration.image.writing import (
+    ALPHA_SUFFIXES,
+    DEEP_SUFFIXES,
+    FRAME_WRITERS,
+    LOGGER,
+    LOSSY_SUFFIXES,
+    WRITERS,
+    write_with,
+)
 
 __all__ = [
-    "ALPHA_SUFFIXES", "DEEP_SUFFIXES", "DTYPES", "FRAME_WRITERS", "IMAGE_SUFFIXES", "MAX_PIXELS", "PEAKS",
-    "WRITERS", "Picture", "Rows", "RowsWriter", "around", "blank_samples", "check_target", "each_frame",
-    "find_images", "quantise", "read", "read_all", "read_samples", "rgb", "rows_of", "rows_to", "stored_size",
-    "to_float", "to_samples", "to_srgb", "write", "write_image",
+    "ALPHA_SUFFIXES", "DEEP_SUFFIXES", "DTYPES", "FRAME_WRITERS", "IMAGE_SUFFIXES", "LOGGER",
+    "LOSSY_SUFFIXES", "MAX_PIXELS", "PEAKS", "WRITERS", "Picture", "Rows", "RowsWriter", "around", "blank_samples",
+    "check_target", "each_frame", "find_images", "finite", "quantise", "read", "read_all", "read_samples", "rgb",
+    "rows_of", "rows_to", "stored_size", "to_float", "to_samples", "to_srgb", "write", "write_image",
 ]  # fmt: skip
 
-IMAGE_SUFFIXES = (*WRITERS, ".apng", ".pbm")
+IMAGE_SUFFIXES = tuple(WRITERS)
 
 
 def find_images(folder: str | Path) -> list[Path]:

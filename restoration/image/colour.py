@@ -2,7 +2,8 @@
 
 ICC profiles of a matrix and curves (ICC.1:2022, 10.6, 10.18, F.3) and of grey are computed in double precision and
 without clipping. A network sees values in [0, 1]; what lies outside, colours that sRGB has not and floats beyond
-white, is led around it and added to its result.
+white, is led around it and added to its result. One that does not enlarge sees half a range more at either end of
+floats: there is noise there, which is to be removed, and not to be added again.
 """
 
 import struct
@@ -25,6 +26,7 @@ SRGB = (
 )
 SRGB_CURVE = (2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045, 0.0, 0.0)
 SAME_COLOUR = 2e-3  # profiles that differ less from sRGB, of 1, are taken for it
+NOISE = 0.5  # of the range: how far noise goes beyond it, and how far networks stay sane
 LEAST_RESIDUE = 1e-6
 
 
@@ -107,12 +109,14 @@ def around(function: Function, icc: bytes | None, channels: int, scale: int = 1)
     """Return the function of tiles in the file's colours, made of one of sRGB in [0, 1].
 
     What the function does not see is enlarged bicubically and added to its result: an identity stays one, bit for
-    bit. Results in tiles equal those of the whole where tiles have two pixels of margin.
+    bit. Results in tiles equal those of the whole where tiles have two pixels of margin. Without a profile, a function
+    that does not enlarge sees values in [-0.5, 1.5].
     """
     profile = profile_of(icc, channels)
+    beyond_range = NOISE if profile is None and scale == 1 else 0.0
 
     def wrapped(tile: Tensor) -> Tensor:
-        inside = tile.clamp(0, 1)
+        inside = tile.clamp(-beyond_range, 1 + beyond_range)
         beyond = tile - inside
         if profile is None:
             return _plus(function(inside), beyond, scale)

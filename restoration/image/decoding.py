@@ -12,13 +12,14 @@ from dataclasses import dataclass, field
 from typing import IO
 
 import numpy as np
-from PIL import Image, features
+from PIL import Image, PngImagePlugin, features
 from PIL.ImageFile import ImageFile
 
 from restoration.formats import bands, jpeg, png_reading, tiff_reading
 from restoration.formats.by_pillow import CONVERTED, Unsupported, ppm_samples, samples_by_pillow
 from restoration.formats.exif import exif_of, exif_of_tiff, resolution, stated_orientation, turned, upright
 from restoration.formats.metadata import Stored, iptc_of_resources, xmp_orientation, xmp_upright
+from restoration.formats.png_reading import LARGEST_TEXT
 
 __all__ = ["DAMAGE", "FORMATS", "PILLOW_SETTINGS", "Decoded", "Unsupported", "decode", "decode_page"]
 
@@ -78,6 +79,8 @@ _LIBTIFF = threading.Lock()
 class _PillowSettings:
     """Inside ``with``, Pillow's size limit is off (the caller checks its own); it warns and logs nothing.
 
+    Texts and profiles of a PNG may grow to ``LARGEST_TEXT`` bytes each.
+
     These are settings of the whole process, so threads that decode at the same time are counted and the last
     one out restores them.
     """
@@ -90,6 +93,7 @@ class _PillowSettings:
             self.inside += 1
             if self.inside == 1:
                 self.limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+                self.text, PngImagePlugin.MAX_TEXT_CHUNK = PngImagePlugin.MAX_TEXT_CHUNK, LARGEST_TEXT
                 self.filters = warnings.catch_warnings()
                 self.filters.__enter__()
                 warnings.filterwarnings("ignore", module=r"PIL\.")
@@ -99,7 +103,7 @@ class _PillowSettings:
         with self.lock:
             self.inside -= 1
             if self.inside == 0:
-                Image.MAX_IMAGE_PIXELS = self.limit
+                Image.MAX_IMAGE_PIXELS, PngImagePlugin.MAX_TEXT_CHUNK = self.limit, self.text
                 self.filters.__exit__(None, None, None)
                 TIFF_LOGGER.disabled = False
 
@@ -107,14 +111,17 @@ class _PillowSettings:
 PILLOW_SETTINGS = _PillowSettings()
 
 
-def decode(image: ImageFile, stream: IO[bytes]) -> Decoded:
-    """Return what the opened ``image`` holds at the frame it stands at; ``stream`` is its file."""
+def decode(image: ImageFile, stream: IO[bytes], samples: np.ndarray | None = None) -> Decoded:
+    """Return what the opened ``image`` holds at the frame it stands at; ``stream`` is its file.
+
+    ``samples``, alpha last, are those of the frame where the caller has them already.
+    """
     with _silent_libtiff() if image.format == "TIFF" else nullcontext():
         if image.format == "TIFF":
             pages = tiff_reading.pages(stream)
             page = next((p for p in pages if p.number == image.tell()), None)
-            return _tiff(stream, page, image) if page else _decode(image, stream)
-        return _decode(image, stream)
+            return _tiff(stream, page, image) if page else _decode(image, stream, None)
+        return _decode(image, stream, samples)
 
 
 def decode_page(stream: IO[bytes], page: tiff_reading.Page, image: ImageFile | None) -> Decoded:
@@ -135,14 +142,14 @@ def _tiff(stream: IO[bytes], page: tiff_reading.Page, image: ImageFile | None) -
         samples, alpha = _turned(samples, alpha, page.get(274, 1))
     else:
         if image is None:
-            raise Unsupported(f"samples of {page.get(258, 1)} bits of kind {page.get(339, 1)}")
+            raise Unsupported(tiff_reading.unread(page) or "a TIFF of a kind that is not read")
         image.seek(page.number)
         notes = _conversion(image)
         samples, alpha = _parted(samples_by_pillow(image, stream, FORMATS))  # Pillow turns them upright
         beside.icc = None if image.mode in CONVERTED else beside.icc
     stored = Stored(
         palette=page.get(262, 1) == 3, peak=1 if page.get(258, 1) == 1 else None,
-        premultiplied=page.get(338) == tiff_reading.ASSOCIATED,
+        premultiplied=page.get(338) == tiff_reading.ASSOCIATED, white_is_zero=page.get(262, 1) == 0,
     )  # fmt: skip
     xmp = xmp_upright(beside.xmp) if beside.xmp else None
     return Decoded(
@@ -166,7 +173,7 @@ def _beside_of_page(stream: IO[bytes], page: tiff_reading.Page) -> _Beside:
     )  # fmt: skip
 
 
-def _decode(image: ImageFile, stream: IO[bytes]) -> Decoded:
+def _decode(image: ImageFile, stream: IO[bytes], given: np.ndarray | None) -> Decoded:
     notes, palette = _conversion(image), image.mode in ("P", "PA")
     converted = image.mode in CONVERTED
     png = png_reading.beside(stream) if image.format == "PNG" else None
@@ -174,6 +181,8 @@ def _decode(image: ImageFile, stream: IO[bytes]) -> Decoded:
     alpha: np.ndarray | None
     if ppm:
         samples, alpha = ppm[0], None
+    elif given is not None:
+        samples, alpha = _parted(given)
     elif png and png.streamable and _is_large(image):
         samples, alpha = png_reading.large_samples(stream, image.height, image.width)
     else:
@@ -191,8 +200,8 @@ def _decode(image: ImageFile, stream: IO[bytes]) -> Decoded:
     return Decoded(
         samples, palette, beside.icc, exif or None, beside.dpi, _is_lossless(image, stream), alpha, beside.xmp,
         beside.iptc, Stored(
-            palette, peak, stored.tables, False, stored.chunks, stored.comment, stored.extended_xmp,
-            bool(image.info.get("default_image")),
+            palette, peak, stored.tables, chunks=stored.chunks, comment=stored.comment,
+            extended_xmp=stored.extended_xmp, still_first=bool(image.info.get("default_image")),
         ), notes,
     )  # fmt: skip
 

@@ -32,25 +32,25 @@ def plain_layout(height: int, width: int, channels: int, dtype: np.dtype) -> Lay
     return Layout(height, width, dtype.itemsize * 8, kind)
 
 
-def write_png(stream: IO[bytes], samples: Samples, metadata: Metadata) -> None:
+def write_png(stream: IO[bytes], samples: Samples, metadata: Metadata) -> str | None:
     """Write samples (H, W, 1 to 4) of uint8 or uint16 as PNG: with a palette or few bits where they came so."""
     samples, layout = _as_stored(samples, metadata, alpha_in_palette=True)
     writer = PngWriter(stream, layout, metadata)
-    step = bands_of(samples)[0][1] * 32
-    for first in range(0, len(samples), step):
-        writer.write(samples[first : first + step])
+    for first, last in bands_of(samples, 32):
+        writer.write(samples[first:last])
     writer.close()
+    return _widened(metadata, layout)
 
 
-def write_tiff(stream: IO[bytes], samples: Samples, metadata: Metadata) -> None:
+def write_tiff(stream: IO[bytes], samples: Samples, metadata: Metadata) -> str | None:
     """Write samples (H, W, 1 to 4) of uint8, uint16 or float32 as TIFF."""
-    write_tiff_pages(stream, [samples], [metadata])
+    return write_tiff_pages(stream, [samples], [metadata])
 
 
-def write_tiff_pages(stream: IO[bytes], pages: Sequence[Samples], metadata: Sequence[Metadata]) -> None:
+def write_tiff_pages(stream: IO[bytes], pages: Sequence[Samples], metadata: Sequence[Metadata]) -> str | None:
     """Write the pages of a TIFF file, each with what belongs to it."""
     total = sum(int(np.prod(page.shape, dtype=np.int64)) * page.itemsize for page in pages)
-    writer = TiffWriter(stream, total)
+    writer, notes = TiffWriter(stream, total), []
     for page, about in zip(pages, metadata, strict=True):
         if about.stored.premultiplied and page.shape[2] in (2, 4):
             whole = np.asarray(page)
@@ -60,6 +60,8 @@ def write_tiff_pages(stream: IO[bytes], pages: Sequence[Samples], metadata: Sequ
         samples, layout = _as_stored(page, about, alpha_in_palette=False)
         layout = replace(layout, bits=8) if layout.palette is not None else layout
         writer.page(layout, samples, about)
+        notes.append(_widened(about, layout))
+    return next((note for note in notes if note), None)
 
 
 def write_ppm(stream: IO[bytes], samples: Samples, metadata: Metadata) -> None:
@@ -75,20 +77,36 @@ def write_ppm(stream: IO[bytes], samples: Samples, metadata: Metadata) -> None:
         stream.write(np.ascontiguousarray(band, band.dtype.newbyteorder(">")).tobytes())
 
 
-def write_jpeg(stream: IO[bytes], samples: Samples, metadata: Metadata) -> None:
-    """Write samples (H, W, 1 or 3) of uint8 as JPEG with full colour resolution.
+def write_pbm(stream: IO[bytes], samples: Samples, metadata: Metadata) -> str | None:
+    """Write samples of black and white alone as PBM, any others as `write_ppm` does; return so in words."""
+    if samples.shape[2] > 1 or not all(
+        np.isin(samples[first:last], (0, 255)).all() for first, last in bands_of(samples)
+    ):
+        write_ppm(stream, samples, metadata)
+        return "PBM holds black and white alone: written as PGM" if samples.shape[2] == 1 else None
+    height, width, _ = samples.shape
+    stream.write(b"P4\n%d %d\n" % (width, height))
+    for first, last in bands_of(samples):
+        stream.write(np.packbits(np.asarray(samples[first:last])[..., 0] == 0, 1).tobytes())
+    return None
+
+
+def write_jpeg(stream: IO[bytes], samples: Samples, metadata: Metadata) -> str | None:
+    """Write samples (H, W, 1 or 3) of uint8 as JPEG with full colour resolution; return what is not kept, in words.
 
     The quality is the one asked for, else that of the JPEG they come from (by its own tables), but not below
     ``jpeg.LEAST_QUALITY``.
     """
-    tables = metadata.stored.tables
-    options: dict[str, object] = {}
-    if metadata.quality is None and tables and jpeg.quality_of(tables[0]) >= jpeg.LEAST_QUALITY:
-        options["qtables"] = [list(table) for table in tables[:2]]
-    elif metadata.quality is None and tables:
-        options["quality"] = jpeg.LEAST_QUALITY
-    else:
-        options["quality"] = metadata.quality or JPEG_QUALITY
+    tables, note = metadata.stored.tables, None
+    options: dict[str, object] = {"quality": metadata.quality or JPEG_QUALITY}
+    if metadata.quality is None and tables:
+        quality = jpeg.quality_of(tables[0])
+        if quality >= jpeg.LEAST_QUALITY:
+            options = {"qtables": [list(table) for table in tables[:2]]}
+        else:
+            options["quality"] = jpeg.LEAST_QUALITY
+            raised = f"quality {quality} was raised to {jpeg.LEAST_QUALITY}"
+            note = f"{raised}, not to put back what was restored (apply: --quality)"
     if metadata.stored.comment and len(metadata.stored.comment) < LARGEST_MARKER:
         options["comment"] = metadata.stored.comment
     exif = metadata.exif if metadata.exif and len(metadata.exif) < LARGEST_MARKER else None
@@ -99,6 +117,7 @@ def write_jpeg(stream: IO[bytes], samples: Samples, metadata: Metadata) -> None:
         exif=b"Exif\0\0" + exif if exif else b"", dpi=_whole(metadata.dpi), **options,
         **({"xmp": xmp} if xmp else {}),
     )  # fmt: skip
+    return note
 
 
 def write_webp(stream: IO[bytes], samples: Samples, metadata: Metadata) -> None:
@@ -115,21 +134,23 @@ def write_avif(stream: IO[bytes], samples: Samples, metadata: Metadata) -> None:
     write_avif_frames(stream, [np.asarray(samples)], metadata, [0], None)
 
 
-def write_bmp(stream: IO[bytes], samples: Samples, metadata: Metadata) -> None:
+def write_bmp(stream: IO[bytes], samples: Samples, metadata: Metadata) -> str | None:
     """Write samples (H, W, 1, 3 or 4) of uint8 as BMP; four channels by masks, as of its fourth version."""
     samples = np.asarray(samples)
     if samples.shape[2] in (2, 4):
         _write_bmp_alpha(stream, samples, metadata.dpi)
-        return
-    layout = palette_of(samples, None) if metadata.stored.palette else None
-    if layout is not None and layout.palette is not None:
-        image = Image.fromarray(indices_of(samples, None, layout)[..., 0]).convert("P")
+        return None
+    stored = replace(metadata.stored, peak=1 if metadata.stored.peak == 1 else None)
+    indices, layout = _as_stored(samples, replace(metadata, stored=stored), alpha_in_palette=True)
+    if layout.palette is not None:
+        image = Image.fromarray(np.asarray(indices)[..., 0]).convert("P")
         image.putpalette(layout.palette.tobytes())
+    elif layout.bits == 1:
+        image = Image.fromarray(samples[..., 0]).convert("1", dither=Image.Dither.NONE)
     else:
         image = _pillow(np.ascontiguousarray(samples))
-        if metadata.stored.peak == 1 and np.isin(samples, (0, 255)).all():
-            image = image.convert("1", dither=Image.Dither.NONE)
     image.save(stream, "BMP", dpi=metadata.dpi or (96, 96))
+    return _widened(replace(metadata, stored=stored), layout)
 
 
 def write_gif(stream: IO[bytes], samples: Samples, metadata: Metadata) -> str | None:
@@ -153,17 +174,27 @@ def write_webp_frames(
 ) -> None:  # fmt: skip
     """Write frames as WebP."""
     arrays = [np.asarray(frame) for frame in frames]
-    animation.write_webp(stream, arrays, metadata, durations, loop, metadata.quality or WEBP_QUALITY)
+    lossless = metadata.lossless and metadata.quality is None
+    about = replace(metadata, lossless=lossless)
+    animation.write_webp(stream, arrays, about, durations, loop, metadata.quality or WEBP_QUALITY)
 
 
 def write_png_frames(
     stream: IO[bytes], frames: Sequence[Samples], metadata: Metadata, durations: Sequence[float],
     loop: int | None,
-) -> None:  # fmt: skip
-    """Write frames as APNG."""
-    height, width, channels = frames[0].shape
-    layout = plain_layout(height, width, channels, frames[0].dtype)
+) -> str | None:  # fmt: skip
+    """Write frames as APNG: with a palette or few bits where they came so."""
+    stored, height = metadata.stored, frames[0].shape[0]
+    if stored.palette or stored.peak:
+        samples, layout = _as_stored(
+            np.concatenate([np.asarray(frame) for frame in frames]), metadata, alpha_in_palette=True
+        )
+        frames, layout = np.split(np.asarray(samples), len(frames)), replace(layout, height=height)
+    else:
+        height, width, channels = frames[0].shape
+        layout = plain_layout(height, width, channels, frames[0].dtype)
     png_writing.write_frames(stream, frames, layout, metadata, durations, loop)
+    return _widened(metadata, layout)
 
 
 def write_avif_frames(
@@ -172,13 +203,14 @@ def write_avif_frames(
 ) -> None:  # fmt: skip
     """Write frames as AVIF, which repeats them for ever."""
     first, *others = (_pillow(np.asarray(frame)) for frame in frames)
+    subsampling = "4:0:0" if all(image.mode == "L" for image in (first, *others)) else "4:4:4"
     options = (
         {"save_all": True, "append_images": others, "duration": [round(d) for d in durations]}
         if others
         else {}
     )
     first.save(
-        stream, "AVIF", quality=metadata.quality or AVIF_QUALITY, subsampling="4:4:4",
+        stream, "AVIF", quality=metadata.quality or AVIF_QUALITY, subsampling=subsampling,
         icc_profile=metadata.icc or b"", exif=metadata.exif or b"", xmp=metadata.xmp or b"", **options,
     )  # fmt: skip
 
@@ -199,6 +231,16 @@ def _as_stored(samples: Samples, metadata: Metadata, alpha_in_palette: bool) -> 
         if levels is not None and (alpha_in_palette or bits == 1):
             return levels, Layout(height, width, bits, KINDS[1])
     return samples, plain_layout(height, width, channels, samples.dtype)
+
+
+def _widened(metadata: Metadata, layout: Layout) -> str | None:
+    """Return that a result is stored with more than its source was, so that nothing of it is lost; in words."""
+    stored = metadata.stored
+    if stored.palette and layout.palette is None:
+        return "256 colours do not hold the result: written without a palette"
+    if stored.peak in (1, 3, 15) and layout.palette is None and layout.bits > stored.peak.bit_length():
+        return f"{stored.peak.bit_length()}-bit samples do not hold the result: written with {layout.bits}"
+    return None
 
 
 def _whole(dpi: tuple[float, float] | None) -> tuple[int, int]:

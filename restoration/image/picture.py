@@ -9,6 +9,7 @@ from torch import Tensor
 
 from restoration.formats.metadata import Stored
 
+ROWS = 256
 PEAKS = {8: 255, 16: 65535, 32: 1}
 DTYPES = {8: np.uint8, 16: np.uint16, 32: np.float32}
 
@@ -83,6 +84,13 @@ def quantise(image: Tensor, depth: int = 8) -> Tensor:
 def rgb(image: Tensor) -> Tensor:
     """Return the image with three channels: grey is replicated."""
     return image.expand(-1, 3, -1, -1) if image.shape[1] == 1 else image
+
+
+def finite(samples: np.ndarray) -> bool:
+    """Whether all samples are numbers, and none infinite."""
+    if samples.dtype.kind != "f":
+        return True
+    return all(bool(np.isfinite(samples[top : top + ROWS]).all()) for top in range(0, len(samples), ROWS))
 
 
 def opaque(alpha: np.ndarray) -> bool:

@@ -2,6 +2,7 @@
 
 import errno
 import math
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ from PIL import Image, UnidentifiedImageError
 from PIL.ImageFile import ImageFile
 
 from restoration.errors import ImageError
-from restoration.formats import tiff_reading
+from restoration.formats import apng, tiff_reading
 from restoration.formats.declared import shown, unreadable
 from restoration.image.decoding import (
     DAMAGE,
@@ -28,6 +29,7 @@ from restoration.image.decoding import (
 from restoration.image.picture import Picture
 
 MAX_PIXELS = 512_000_000
+MAX_FRAMES = 100_000
 
 
 @dataclass
@@ -38,6 +40,7 @@ class _File:
     stream: IO[bytes]
     image: ImageFile | None
     pages: list[tiff_reading.Page]
+    frames: Iterator[tuple[np.ndarray, float]] | None = None  # of an animated PNG, one after the other
 
     @property
     def size(self) -> tuple[int, int]:
@@ -63,12 +66,21 @@ class _File:
         return "JPEG" if name == "MPO" else name
 
     def picture(self, number: int) -> Picture:
-        """Return one frame or page."""
+        """Return one frame or page; frames are asked for in their order."""
         if self.pages:
             return _picture(decode_page(self.stream, self.pages[number], self.image), self.format)
         assert self.image is not None
+        if self.frames is not None:
+            samples, duration = next(self.frames, (None, 0.0))
+            if samples is None:
+                raise OSError("image file is truncated")
+            picture = _picture(decode(self.image, self.stream, samples), self.format)
+            return replace(picture, duration=duration, loop=self.image.info.get("loop"))
         if self.count > 1:
+            first = self.size
             self.image.seek(number)
+            if self.size != first:  # before anything of that size is made
+                raise ValueError("frame {} is {}x{}, the first {}x{}".format(number, *self.size, *first))
         picture = _picture(decode(self.image, self.stream), self.format)
         further = getattr(self.image, "n_frames", 1) - 1
         if further and self.format == "JPEG":
@@ -90,6 +102,10 @@ def read(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> Picture:
 def read_all(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> Picture:
     """Return the picture in a file with every further frame or page, which count for ``max_pixels`` together."""
     with _opened(Path(path), max_pixels) as file:
+        if file.count > MAX_FRAMES:
+            raise ImageError(
+                f"{shown(path)}: holds more than {MAX_FRAMES} frames or pages, the most that is read"
+            )
         if not file.pages and file.count > 1 and file.count * math.prod(file.size) > max_pixels:
             raise ImageError(_too_large(file, max_pixels, file.count * math.prod(file.size)))
         total = sum(math.prod(page.size) for page in file.pages)
@@ -114,6 +130,9 @@ def read_samples(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> np.ndarra
 def _opened(path: Path, max_pixels: int) -> Iterator[_File]:
     """Yield the file with its header read and checked; whatever is wrong with it becomes one line."""
     try:
+        kind = stat.S_IFMT(path.stat().st_mode)
+        if kind not in (stat.S_IFREG, stat.S_IFDIR):  # a pipe would be waited for, a device may never end
+            raise ImageError(f"{shown(path)}: cannot be read (no regular file)")
         stream = path.open("rb")
     except OSError as error:
         raise ImageError(f"{shown(path)}: cannot be read ({error.strerror})") from None
@@ -138,7 +157,9 @@ def _opened(path: Path, max_pixels: int) -> Iterator[_File]:
 
 
 def _file(path: Path, stream: IO[bytes]) -> _File:
-    pages = tiff_reading.pages(stream)
+    pages = tiff_reading.pages(stream, MAX_FRAMES + 1)
+    if pages and (what := tiff_reading.unread(pages[0])):
+        raise Unsupported(what)
     stream.seek(0)
     try:
         image = Image.open(stream, formats=FORMATS)
@@ -146,7 +167,8 @@ def _file(path: Path, stream: IO[bytes]) -> _File:
         if not (pages and pages[0].readable):
             raise
         return _File(path, stream, None, pages)
-    return _File(path, stream, image, pages)
+    animated = image.format == "PNG" and getattr(image, "n_frames", 1) > 1
+    return _File(path, stream, image, pages, apng.frames(stream) if animated else None)
 
 
 def _too_large(file: _File, max_pixels: int, total: int | None = None) -> str:

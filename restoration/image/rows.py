@@ -22,6 +22,7 @@ from restoration.image.writing import (
     ALPHA_SUFFIXES,
     FAILURES,
     PLACES,
+    PNG_SUFFIXES,
     TIFF_SUFFIXES,
     WRITERS,
     depth_for,
@@ -89,7 +90,7 @@ class RowsWriter:
         layout = plain_layout(self.height, self.width, self.channels, dtype)
         self.canvas: np.ndarray | None = None
         self.file: PngWriter | TiffWriter | None = None
-        if suffix == ".png":
+        if suffix in PNG_SUFFIXES:
             self.file = PngWriter(stream, layout, metadata)
         elif suffix in TIFF_SUFFIXES:
             self.file = TiffWriter(stream, self.height * self.width * self.channels * dtype.itemsize)
@@ -137,7 +138,7 @@ def rows_to(
     if channels in (2, 4) and suffix not in ALPHA_SUFFIXES:
         expected = " ".join(ALPHA_SUFFIXES)
         raise ImageError(f"{shown(path)}: {suffix} holds no transparency; expected one of {expected}")
-    depth = like.depth if suffix not in (".png", *TIFF_SUFFIXES) else depth_for(suffix, like.depth)
+    depth = like.depth if suffix not in (*PNG_SUFFIXES, *TIFF_SUFFIXES) else depth_for(suffix, like.depth)
     try:
         with atomic(path) as stream:
             writer = RowsWriter(stream, suffix, like, (height, width, channels, depth))

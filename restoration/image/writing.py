@@ -25,14 +25,18 @@ Writer = Callable[[IO[bytes], Samples, Metadata], str | None]  # what could not 
 FrameWriter = Callable[[IO[bytes], Sequence[Samples], Metadata, Sequence[float], int | None], str | None]
 
 TIFF_SUFFIXES = (".tif", ".tiff")
-DEEP_SUFFIXES = (".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff")  # hold 16 bits; the others get 8
-ALPHA_SUFFIXES = (".avif", ".bmp", ".gif", ".png", ".tif", ".tiff", ".webp")
+PNG_SUFFIXES = (".apng", ".png")
+LOSSY_SUFFIXES = (".avif", ".jpeg", ".jpg", ".webp")  # whose quality can be chosen
+DEEP_SUFFIXES = (".apng", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff")  # hold 16 bits; the others get 8
+ALPHA_SUFFIXES = (".apng", ".avif", ".bmp", ".gif", ".png", ".tif", ".tiff", ".webp")
 WRITERS: dict[str, Writer] = {
+    ".apng": encoding.write_png,
     ".avif": encoding.write_avif,
     ".bmp": encoding.write_bmp,
     ".gif": encoding.write_gif,
     ".jpeg": encoding.write_jpeg,
     ".jpg": encoding.write_jpeg,
+    ".pbm": encoding.write_pbm,
     ".pgm": encoding.write_ppm,
     ".png": encoding.write_png,
     ".pnm": encoding.write_ppm,
@@ -42,6 +46,7 @@ WRITERS: dict[str, Writer] = {
     ".webp": encoding.write_webp,
 }
 FRAME_WRITERS: dict[str, FrameWriter | None] = {
+    ".apng": encoding.write_png_frames,
     ".avif": encoding.write_avif_frames,
     ".gif": encoding.write_gif_frames,
     ".png": encoding.write_png_frames,
@@ -53,8 +58,9 @@ if "AVIF" not in FORMATS:  # Pillow was built without it
     del WRITERS[".avif"], FRAME_WRITERS[".avif"]
 # what each format has a place for; the resolution of WebP and AVIF is in their EXIF
 PLACES = {
-    ".avif": "icc exif xmp dpi", ".bmp": "dpi", ".gif": "icc xmp", ".jpeg": "icc exif xmp iptc dpi",
-    ".jpg": "icc exif xmp iptc dpi", ".pgm": "", ".png": "icc exif xmp iptc dpi", ".pnm": "", ".ppm": "",
+    ".apng": "icc exif xmp iptc dpi", ".avif": "icc exif xmp dpi", ".bmp": "dpi", ".gif": "icc xmp",
+    ".jpeg": "icc exif xmp iptc dpi",
+    ".jpg": "icc exif xmp iptc dpi", ".pbm": "", ".pgm": "", ".png": "icc exif xmp iptc dpi", ".pnm": "", ".ppm": "",
     ".tif": "icc exif xmp iptc dpi", ".tiff": "icc exif xmp iptc dpi", ".webp": "icc exif xmp dpi",
 }  # fmt: skip
 FAILURES = (OSError, ValueError, struct.error, MemoryError)
@@ -155,8 +161,8 @@ def _changed(samples: np.ndarray, depth: int, profile: bytes | None) -> np.ndarr
 def _write_frames(stream: IO[bytes], suffix: str, picture: Picture, quality: int | None) -> str | None:
     if suffix in TIFF_SUFFIXES:
         pages = [samples_for(suffix, page) for page in picture.frames]
-        encoding.write_tiff_pages(stream, pages, [metadata_for(suffix, p, quality) for p in picture.frames])
-        return None
+        about = [metadata_for(suffix, page, quality) for page in picture.frames]
+        return encoding.write_tiff_pages(stream, pages, about)
     frames = picture.frames
     alpha = any(frame.alpha_samples is not None for frame in frames)
     colour = any(frame.samples.shape[2] == 3 for frame in frames)

@@ -230,7 +230,8 @@ def test_alpha_is_not_lost_without_a_word(tmp_path):
     with pytest.raises(ImageError) as refusal:
         write(tmp_path / "a.jpg", picture)
     assert str(refusal.value) == (
-        f"{tmp_path}/a.jpg: .jpg holds no transparency; expected one of .avif .bmp .gif .png .tif .tiff .webp"
+        f"{tmp_path}/a.jpg: .jpg holds no transparency; "
+        "expected one of .apng .avif .bmp .gif .png .tif .tiff .webp"
     )
     assert not list(tmp_path.iterdir())
     write(tmp_path / "a.jpg", Picture(picture.samples, np.full_like(picture.alpha_samples, 255)))
@@ -419,7 +420,8 @@ def test_frames_are_not_dropped_without_a_word(tmp_path):
 
 def test_whole_numbers_of_32_bits_are_refused(tmp_path):
     Image.fromarray(np.full((4, 4), 1 << 20, np.int32)).save(tmp_path / "a.tif")
-    assert refusal_of(tmp_path / "a.tif").startswith("samples of kind 'I;32")
+    line = "signed samples of 32 bits; expected unsigned ones of at most 16 bits, or floats"
+    assert refusal_of(tmp_path / "a.tif") == line
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpg", "webp", "tif", "bmp", "ppm", "gif"])
@@ -450,7 +452,7 @@ def test_unknown_suffix_is_refused_before_a_file_is_made(tmp_path):
         write(tmp_path / "a.xyz", Picture(random_samples(3)))
     assert str(refusal.value) == (
         f"{tmp_path}/a.xyz: cannot write '.xyz' files; "
-        "expected one of .avif .bmp .gif .jpeg .jpg .pgm .png .pnm .ppm .tif .tiff .webp"
+        "expected one of .apng .avif .bmp .gif .jpeg .jpg .pbm .pgm .png .pnm .ppm .tif .tiff .webp"
     )
     assert not list(tmp_path.iterdir())
 

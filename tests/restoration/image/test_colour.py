@@ -83,7 +83,16 @@ def test_floats_beyond_white_go_around_the_network():
     image = torch.tensor([-0.5, 0.25, 3.0, 0.75]).view(1, 1, 1, 4)
     assert torch.equal(around(lambda tile: tile, None, 1)(image), image)
     halved = around(lambda tile: tile / 2, None, 1)(image)
-    assert halved.ravel().tolist() == [-0.5, 0.125, 2.5, 0.375]
+    assert halved.ravel().tolist() == [-0.25, 0.125, 2.25, 0.375]
+
+
+def test_a_network_that_does_not_enlarge_sees_the_noise_around_black_and_white():
+    seen = []
+    image = torch.tensor([-0.7, -0.2, 0.4, 1.3]).view(1, 1, 1, 4)
+    around(lambda tile: seen.append(tile) or tile, None, 1)(image)
+    around(lambda tile: seen.append(tile) or resize(tile, scale=2), None, 1, 2)(image)
+    assert seen[0].ravel().tolist() == pytest.approx([-0.5, -0.2, 0.4, 1.3])
+    assert seen[1].ravel().tolist() == pytest.approx([0, 0, 0.4, 1])
 
 
 def test_what_goes_around_is_enlarged_with_the_rest():

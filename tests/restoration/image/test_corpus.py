@@ -49,7 +49,7 @@ def header_bits(path):
         return (data[24] if data[25] != 3 else 0), data[25]  # a palette may need fewer bits than it had
     if data[:2] in (b"II", b"MM"):
         page = tifffile.TiffFile(path).pages[0]
-        photometric = 1 if page.photometric == 0 else int(page.photometric)
+        photometric = int(page.photometric)
         bits = page.bitspersample if page.bitspersample != 16 or page.sampleformat != 3 else 32
         extra = (
             tuple(int(e) for e in page.extrasamples) if page.samplesperpixel > 3 or page.extrasamples else ()

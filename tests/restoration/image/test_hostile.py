@@ -186,13 +186,13 @@ def test_disk_that_fills_up_while_writing(tmp_path, monkeypatch, suffix, frames)
         (
             "animated-a.gif",
             ".jpg",
-            ".jpg holds one picture, not 3; expected one of .avif .gif .png .tif .tiff .webp",
+            ".jpg holds one picture, not 3; expected one of .apng .avif .gif .png .tif .tiff .webp",
         ),
         ("pages.tif", ".png", ".png holds no pages (2); expected one of .tif .tiff"),
         (
             "alpha.webp",
             ".jpg",
-            ".jpg holds no transparency; expected one of .avif .bmp .gif .png .tif .tiff .webp",
+            ".jpg holds no transparency; expected one of .apng .avif .bmp .gif .png .tif .tiff .webp",
         ),
     ],
 )
