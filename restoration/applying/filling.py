@@ -1,6 +1,5 @@
 """Samples to samples by tiles: only one window at a time is an image of floats, and what is done leaves memory."""
 
-import mmap
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -11,18 +10,18 @@ from torch.nn import functional
 
 from restoration import distributed, memory
 from restoration.applying import sharing
-from restoration.applying.planning import Plan, planned
+from restoration.applying.planning import Plan, planned, replanned
 from restoration.applying.running import CROP, Runner
 from restoration.errors import RestorationError
+from restoration.formats.bands import Releasing
 from restoration.image import around, to_float, to_samples
 from restoration.image.colour import profile_of
 from restoration.tiling import Fetch, Function, Share, Tiling, Window, by_parts, continued
 from restoration.tiling.memory import Ceiling
-from restoration.tiling.parts import alone
+from restoration.tiling.parts import Again, alone
 from restoration.tiling.windows import up
 
 BICUBIC = 2  # pixels that bicubic enlargement sees
-RELEASE = 1 << 26  # bytes of results after which mapped samples leave memory
 
 
 def restored_by_tiles(
@@ -40,8 +39,16 @@ def restored_by_tiles(
     colours = restored.shape[2]
     with torch.inference_mode(), memory.kept():
         plan = _plan(runner, samples, colours, icc, share is not None)
+
+        def again(side: int) -> Tiling:
+            nonlocal plan
+            reach, fetch = _reach(runner, samples, icc, colours), fetch_from(samples, Tiling())
+            height, width, channels = samples.shape
+            plan = replanned(runner, fetch, height, width, side, channels, reach)
+            return plan.tiling
+
         function = _in_srgb(runner, icc, colours) if _changes(samples, icc, colours) else runner
-        fill(restored, function, samples, plan.tiling, runner.device, share or alone, on_window)
+        fill(restored, function, samples, plan.tiling, runner.device, share or alone, on_window, again)
     return replace(plan, decibels=runner.decibels)
 
 
@@ -60,7 +67,13 @@ def restored_together(
         def fetch(window: Window) -> Tensor:
             return torch.cat([one(window) for one in fetches])
 
-        for window, part in by_parts(function, fetch, height, width, plan.tiling, runner.device):
+        def again(side: int) -> Tiling:
+            raise MemoryError(
+                f"not enough memory for {len(samples)} pictures at once"
+            )  # they are made one by one
+
+        parts = by_parts(function, fetch, height, width, plan.tiling, runner.device, again=again)
+        for window, part in parts:
             for result, image in zip(made, part.split(1), strict=True):
                 result[window.slices(scale)] = to_samples(image, samples[0].itemsize * 8)
     return made, replace(plan, decibels=runner.decibels)
@@ -74,20 +87,17 @@ def fill(
     device: torch.device,
     share: Share = alone,
     on_window: Callable[[int, int], None] = lambda pixels, of: None,
+    again: Again | None = None,
 ) -> None:
     """Write what the function makes of samples."""
     height, width, _ = samples.shape
-    depth, done, ceiling = samples.itemsize * 8, 0, Ceiling(device)
+    depth, ceiling, releasing = samples.itemsize * 8, Ceiling(device), Releasing(restored, samples)
     fetch = fetch_from(samples, tiling)
-    for window, part in by_parts(function, fetch, height, width, tiling, device, share):
+    for window, part in by_parts(function, fetch, height, width, tiling, device, share, again):
         restored[window.slices(tiling.scale)] = to_samples(part, depth)
         on_window(window.height * window.width, height * width)
         ceiling.hold()
-        done += part.numel() * samples.itemsize
-        if done > RELEASE:
-            release(restored)
-            release(samples)
-            done = 0
+        releasing.used(part.numel() * samples.itemsize)
 
 
 def fetch_from(samples: np.ndarray, tiling: Tiling) -> Fetch:
@@ -102,15 +112,6 @@ def fetch_from(samples: np.ndarray, tiling: Tiling) -> Fetch:
         return to_float(samples[rows[:, None], columns])
 
     return fetch
-
-
-def release(samples: np.ndarray) -> None:
-    """Let mapped samples leave memory; they stay in their file, and come back when they are read."""
-    base = samples
-    while isinstance(base.base, np.ndarray):
-        base = base.base
-    if isinstance(base.base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
-        base.base.madvise(mmap.MADV_DONTNEED)
 
 
 def with_hidden_filled(samples: np.ndarray, alpha: np.ndarray) -> np.ndarray:
@@ -137,8 +138,7 @@ def _filled(colour: Tensor, visible: Tensor) -> Tensor:
 def _plan(runner: Runner, samples: np.ndarray, colours: int, icc: bytes | None, shared: bool) -> Plan:
     """Return how samples are cut; ranks that share tiles do as the first of them does."""
     height, width, channels = samples.shape
-    reach = BICUBIC if runner.restorer.scale > 1 and _changes(samples, icc, colours) else 0
-    fetch = fetch_from(samples, Tiling())
+    reach, fetch = _reach(runner, samples, icc, colours), fetch_from(samples, Tiling())
     if not shared:
         return planned(runner, fetch, height, width, channels, reach)
     plan, failure = None, ""
@@ -153,6 +153,11 @@ def _plan(runner: Runner, samples: np.ndarray, colours: int, icc: bytes | None, 
     if plan is None:
         raise RestorationError(failure)
     return plan
+
+
+def _reach(runner: Runner, samples: np.ndarray, icc: bytes | None, colours: int) -> int:
+    """Return how far what is done to tiles beside the restorer sees."""
+    return BICUBIC if runner.restorer.scale > 1 and _changes(samples, icc, colours) else 0
 
 
 def _changes(samples: np.ndarray, icc: bytes | None, colours: int) -> bool:

@@ -18,11 +18,12 @@ from restoration.targets import Job
 
 NAME = ".restoration-manifest.jsonl"
 UNKNOWN = "what made it is not known"
+DIFFERENCES = 6  # that a line names
 
 
 @dataclass
 class Manifest:
-    """The lines of one folder of outputs; the last of a target counts. Without a folder nothing is kept.
+    """The lines of one folder of outputs; the last of a target counts. Without a folder nothing is noted or known.
 
     ``maker`` says what makes outputs now: the restorer and its settings, as plain data.
     """
@@ -39,38 +40,56 @@ class Manifest:
             for text in (self.folder / NAME).read_text(errors="replace").splitlines():
                 with suppress(ValueError, KeyError, TypeError):  # a line cut short by a crash
                     line = json.loads(text)
-                    self.lines[line["target"]] = line
+                    if isinstance(line["maker"], dict) and isinstance(line["source"], dict):
+                        self.lines[line["target"]] = line
 
     def differs(self, job: Job) -> str | None:
         """Return how what made an existing target differs from what would be made now; None where nothing does."""
         if self.folder is None:
-            return None
+            return UNKNOWN
         line = self.lines.get(self._name(job.target))
         if line is None:
             return UNKNOWN
-        if not _is_same(job.source, line.get("source", {})):
-            return "was made of another source"
-        before, now = line.get("maker", {}), self.maker
-        keys = [k for k in {**before, **now} if before.get(k) != now.get(k)]
-        if not keys:
+        before, now = line["maker"], self.maker
+        try:
+            if not _is_same(job.source, line["source"]):
+                return "was made of another source"
+        except OSError as error:
+            return f"its source cannot be read ({error.strerror})"
+        if before == now:
             return None
-        return "was made with " + ", ".join(f"{key} {_said(before.get(key))}" for key in sorted(keys))
+        before, now = _flat(before), _flat(now)
+        keys = sorted(k for k in {**before, **now} if before.get(k) != now.get(k))
+        if "network.name" in keys:  # another network: no other key of it compares
+            keys = [key for key in keys if key == "network.name" or not key.startswith("network.")]
+        said = [f"{key} {_said(before.get(key))}" for key in keys]
+        rest = [f"{len(said) - DIFFERENCES} more"] if len(said) > DIFFERENCES else []
+        return "was made with " + ", ".join([*said[:DIFFERENCES], *rest])
 
-    def add(self, job: Job, facts: Mapping[str, Any] | None = None) -> None:
+    def identity(self, source: Path) -> Mapping[str, Any]:
+        """Return what tells a source from others, for `add`: asked for before the target is there, to lose no time."""
+        return {} if self.folder is None else _identity(source)
+
+    def add(
+        self, job: Job, facts: Mapping[str, Any] | None = None, source: Mapping[str, Any] | None = None
+    ) -> None:
         """Note that a target is finished; ``facts`` are what was measured meanwhile."""
         if self.folder is None:
             return
         line = {
             "target": self._name(job.target),
-            "source": _identity(job.source),
+            "source": dict(source or _identity(job.source)),
             "maker": dict(self.maker),
             **({"facts": dict(facts)} if facts else {}),
         }
         self.lines[self._name(job.target)] = line
         data = (json.dumps(line, ensure_ascii=False) + "\n").encode(errors="surrogateescape")
         # one call: lines of processes that write at the same time do not mix
-        place = os.open(self.folder / NAME, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+        place = os.open(self.folder / NAME, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o666)
         try:
+            end = os.fstat(place).st_size
+            if end and os.pread(place, 1, end - 1) != b"\n":  # a line cut short, by a crash or a full disk
+                data = b"\n" + data
             os.write(place, data)
         finally:
             os.close(place)
@@ -92,6 +111,15 @@ def _is_same(source: Path, identity: Mapping[str, Any]) -> bool:
     if found.st_size != identity.get("size"):
         return False
     return found.st_mtime_ns == identity.get("mtime") or digest(source) == identity.get("sha256")
+
+
+def _flat(table: Mapping[str, Any], above: str = "") -> dict[str, Any]:
+    """Return a table whose tables within are laid open: ``network.steps``, say."""
+    flat: dict[str, Any] = {}
+    for key, value in table.items():
+        inner = isinstance(value, Mapping)
+        flat |= _flat(value, f"{above}{key}.") if inner else {f"{above}{key}": value}
+    return flat
 
 
 def _said(value: object) -> str:

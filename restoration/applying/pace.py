@@ -4,6 +4,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from restoration.formats.declared import shown
 from restoration.live import Live
 
 STATUSES = ("written", "kept")
@@ -31,13 +32,23 @@ class Pace:
         self.total = total
         self.live = Live("restoring", total, self.quiet).__enter__()
 
+    @property
+    def seconds(self) -> float:
+        """Return the time since `begin`."""
+        return self.live.seconds
+
     def file(self, path: Path, status: str) -> None:
         """Take note of a file that is finished, kept or has failed."""
         if status != "kept":
             self.files, self.part = self.files + 1, 0.0
         if status in STATUSES and not self.quiet:
-            self.live.note(f"{status}  {path}")
+            self.live.note(f"{status}  {shown(path)}")
         self._show()
+
+    def note(self, line: str) -> None:
+        """Print a line, unless this is quiet."""
+        if not self.quiet:
+            self.live.note(line)
 
     def window(self, pixels: int, of: int) -> None:
         """Take note of a finished part of the picture at hand, which has ``of`` pixels."""

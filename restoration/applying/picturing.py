@@ -11,7 +11,6 @@ from restoration import distributed
 from restoration.applying.filling import (
     BICUBIC,
     fill,
-    release,
     restored_by_tiles,
     restored_together,
     with_hidden_filled,
@@ -21,6 +20,7 @@ from restoration.applying.running import Inference, Runner
 from restoration.degradations.resize import resize
 from restoration.dials.consistency import back_project
 from restoration.dials.masks import keep_known, with_holes
+from restoration.formats.bands import release
 from restoration.image import Picture, blank_samples, each_frame
 from restoration.restorers.network import Restorer
 from restoration.tiling import Share, Tiling

@@ -1,20 +1,25 @@
 """How a picture is cut: the network's field, the margin, the side of tiles, and what that costs in accuracy."""
 
+import copy
 import math
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
 
-from restoration.applying.running import CROP, Inference, Runner
+from restoration.applying.running import CROP, SAFE, Inference, Runner
 from restoration.restorers.network import Restorer
 from restoration.tiling import Fetch, Tiling, Window, memory
 from restoration.tiling.certificate import Difference, difference, shortened
 from restoration.tiling.choice import fast_side, measured_side
-from restoration.tiling.receptive import field_of
+from restoration.tiling.parts import FAILURES, MINIMUM
+from restoration.tiling.receptive import Field, field_of, is_noted, remeasured
+from restoration.tiling.windows import up
 
 WORTH = 16  # times the pixels of a measurement that a picture must have to be worth it
+LITTLE_MORE = 1.5  # sides of a tile: blended tiles of a picture no larger cost more than the whole
 DEAR = 1.25  # times the pixels of a tile that its window may have before margins are shortened
 
 
@@ -26,16 +31,31 @@ class Plan:
     certificate: Difference | None = None
     choice: str = ""
     decibels: float | None = None  # of bfloat16 against float32, where it was measured
+    cut: bool = False  # into more than one tile
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Return what a user should know: tiles that are not exact."""
-        if self.certificate is None or (self.tiling.receptive_field is not None and self.certificate.exact):
+        """Return what a user should know: tiles that are not exact, and what bfloat16 costs."""
+        return (*self._of_tiles(), *self._of_bfloat16())
+
+    def _of_tiles(self) -> tuple[str, ...]:
+        blended, found = self.tiling.receptive_field is None, self.certificate
+        if found is None:
+            unknown = "blended tiles differ from the untiled result by what could not be measured"
+            return (unknown,) if blended and self.cut else ()
+        if found.exact and not blended:
             return ()
-        kind = "blended tiles" if self.tiling.receptive_field is None else "tiles"
         return (
-            f"{kind} differ from the untiled result by {self.certificate.rms:.1e} of its standard deviation, "
-            f"{self.certificate.largest:.1e} at most ({self.certificate.psnr:.1f} dB, on a crop)",
+            f"{'blended tiles' if blended else 'tiles'} differ from the untiled result by {found.rms:.1e} of its "
+            f"standard deviation, {found.largest:.1e} at most ({found.psnr:.1f} dB, on a crop)",
+        )
+
+    def _of_bfloat16(self) -> tuple[str, ...]:
+        if self.decibels is None:
+            return ()
+        used, other = ("bfloat16", "float32") if self.decibels >= SAFE else ("float32", "bfloat16")
+        return (
+            f"computed in {used}: {self.decibels:.1f} dB from {other} (on a crop; at least {SAFE:.0f} are safe)",
         )
 
     @property
@@ -50,7 +70,9 @@ class Plan:
         }
         if self.certificate is not None:
             facts["difference"] = asdict(self.certificate)
-        return facts | ({} if self.decibels is None else {"bf16_psnr": self.decibels})
+        if self.decibels is not None:
+            facts["bf16_psnr"] = self.decibels if math.isfinite(self.decibels) else None
+        return facts
 
 
 def tiling_of(restorer: Restorer, inference: Inference) -> Tiling:
@@ -67,7 +89,8 @@ def planned(runner: Runner, fetch: Fetch, height: int, width: int, channels: int
     """Return how a picture is cut; what was measured for one holds for later ones of this restorer.
 
     ``reach`` is how far what is done to tiles beside the restorer sees. Small pictures are not cut, and nothing is
-    measured for them.
+    measured for them. What is cut gets a certificate, unless exact tiles of a small picture are beyond doubt: their
+    side is the usual one, and how far the network sees is declared, or measured in this process.
     """
     tiling, inference = tiling_of(runner.restorer, runner.inference), runner.inference
     if tiling.receptive_field is not None:
@@ -79,13 +102,31 @@ def planned(runner: Runner, fetch: Fetch, height: int, width: int, channels: int
         tiling = replace(tiling, receptive_field=radius, period=field.period)
         if inference.ensemble:  # a picture turned must lie on the grid of its windows as the picture does
             tiling = replace(tiling, multiple=math.lcm(tiling.multiple, tiling.period))
+    beyond = tiling.receptive_field is None and inference.tile == "auto" and inference.wrap == "off"
+    if beyond and max(height, width) <= LITTLE_MORE * tiling.side(runner.device, height, width):
+        return Plan(replace(tiling, tile="off"))
     if fits:
         return Plan(tiling)
     large = _is_large(tiling, height * width, runner.device)
+    doubted = tiling.receptive_field is None or isinstance(inference.tile, int) or is_noted(runner.restorer)
     key = (str(runner.device), inference, channels, reach, large)
     if key not in runner.known.plans:
-        runner.known.plans[key] = _measured(runner, fetch, height, width, tiling) if large else Plan(tiling)
+        plan = (
+            _measured(runner, fetch, height, width, tiling, large)
+            if large or doubted
+            else Plan(tiling, cut=True)
+        )
+        runner.known.plans[key] = plan
     return runner.known.plans[key]
+
+
+def replanned(
+    runner: Runner, fetch: Fetch, height: int, width: int, side: int, channels: int = 3, reach: int = 0
+) -> Plan:
+    """Return how a picture is cut into tiles of ``side``, for which memory did not suffice as a whole."""
+    smaller = copy.copy(runner)
+    smaller.inference = replace(runner.inference, tile=side)
+    return planned(smaller, fetch, height, width, channels, reach)
 
 
 def _is_large(tiling: Tiling, pixels: int, device: torch.device) -> bool:
@@ -98,32 +139,57 @@ def _is_large(tiling: Tiling, pixels: int, device: torch.device) -> bool:
     return pixels >= WORTH * measurement or pixels * wasted >= WORTH * measurement / 2
 
 
-def _measured(runner: Runner, fetch: Fetch, height: int, width: int, tiling: Tiling) -> Plan:
+def _measured(runner: Runner, fetch: Fetch, height: int, width: int, tiling: Tiling, large: bool) -> Plan:
+    """Return the tiling with its certificate; where work is long, also with the margin and side that are best."""
     device, choice = runner.device, ""
-    runner.bfloat16(fetch(_middle(height, width, tiling)))
     side = tiling.side(device, height, width)
-    try:
-        if tiling.receptive_field is not None and ((side + 2 * tiling.margin) / side) ** 2 > DEAR:
+    with suppress(*FAILURES):  # tiles tell by their place
+        runner.bfloat16(fetch(_middle(height, width, tiling)))
+        if large and tiling.receptive_field is not None and ((side + 2 * tiling.margin) / side) ** 2 > DEAR:
             tiling = replace(tiling, halo=_shortened(runner, fetch, height, width, tiling))
-        if tiling.tile == "auto":
+        if large and tiling.tile == "auto":
             side, choice = measured_side(runner, fetch, height, width, tiling, device)
             tiling = replace(tiling, tile=side)
-        for candidate in _safer(tiling):
-            certificate = difference(runner.single, fetch, height, width, candidate, side)
-            if certificate.exact or candidate.receptive_field is None:
-                memory.let_go()
-                return Plan(candidate, certificate, choice)
-    except (RuntimeError, MemoryError) as error:
-        if not memory.is_out_of_memory(error):
-            raise
+        plan = _certified(runner, fetch, height, width, tiling, side)
+        memory.let_go()
+        if plan is not None:
+            return replace(plan, choice=choice)
     memory.let_go()
-    return Plan(replace(tiling, halo=None), None, choice)
+    return Plan(replace(tiling, halo=None), choice=choice, cut=True)
+
+
+def _certified(
+    runner: Runner, fetch: Fetch, height: int, width: int, tiling: Tiling, side: int
+) -> Plan | None:
+    """Return the tiling that is exact on a crop, or blended, with what it costs; None where memory lacks for crops.
+
+    Where memory lacks, crops are halved, and blended tiles with them.
+    """
+    smallest = up(MINIMUM, tiling.grid)
+    for candidate in _safer(tiling, runner.restorer):
+        blended = candidate.receptive_field is None
+        while True:
+            try:
+                found = difference(runner.single, fetch, height, width, candidate, side)
+            except (RuntimeError, MemoryError) as error:
+                if not memory.is_out_of_memory(error):
+                    raise
+                if side <= smallest:
+                    return None
+            else:
+                if found.exact or blended:
+                    return Plan(candidate, found, cut=True)
+                break
+            memory.let_go()
+            side = max(smallest, up(side // 2, tiling.grid))
+            candidate = replace(candidate, tile=side) if blended else candidate
+    return None
 
 
 def _shortened(runner: Runner, fetch: Fetch, height: int, width: int, tiling: Tiling) -> int | None:
     """Return the margin that is enough; None where the restorer, or the device, knows single precision alone."""
     try:
-        found = shortened(runner.double, fetch, height, width, tiling)
+        found = shortened(runner.double, fetch, height, width, tiling, len(runner.restorer.conditions))
         memory.let_go()
         return found
     except (RuntimeError, TypeError, ValueError) as error:
@@ -132,11 +198,18 @@ def _shortened(runner: Runner, fetch: Fetch, height: int, width: int, tiling: Ti
         return None
 
 
-def _safer(tiling: Tiling) -> Iterator[Tiling]:
-    """Yield the tiling, then with the whole field's margin, then blended: it may see farther than was measured."""
+def _safer(tiling: Tiling, restorer: Restorer) -> Iterator[Tiling]:
+    """Yield the tiling, then with the whole field's margin, with the measured field, and blended.
+
+    The network may see farther than it declares, or than its card says.
+    """
     yield tiling
     if tiling.halo is not None:
         yield replace(tiling, halo=None)
+    if tiling.receptive_field is not None and is_noted(restorer):
+        found = remeasured(restorer)
+        if found != Field(tiling.receptive_field, tiling.period):
+            yield replace(tiling, halo=None, receptive_field=found.radius, period=found.period)
     if tiling.receptive_field is not None:
         yield replace(tiling, halo=None, receptive_field=None)
 

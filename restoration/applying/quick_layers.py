@@ -22,6 +22,15 @@ from torch.overrides import TorchFunctionMode
 ROWS = 2048  # tokens from which on a convolution pays
 SMALL = 0.5  # of the larger term's numbers: a term with no more of them is rounded to its precision
 SCORES = 4 << 20  # bytes of windows' attention that are computed at once
+PLAIN = (
+    int,
+    float,
+    tuple,
+    list,
+    str,
+    torch.dtype,
+    torch.device,
+)  # what a mask is drawn by, where it is remembered
 ADDS = (Tensor.add, Tensor.__add__, torch.add)
 
 
@@ -54,8 +63,10 @@ class Windows:
     """
 
     def __init__(self, module: nn.Module) -> None:
-        self.masking = [m for m in module.modules() if callable(getattr(type(m), "calculate_mask", None))]
-        self.attending = [m for m in module.modules() if _attends(m)]
+        # a module with a function of its own in their place keeps it
+        parts = [m for m in module.modules() if not {"forward", "calculate_mask"} & set(vars(m))]
+        self.masking = [m for m in parts if callable(getattr(type(m), "calculate_mask", None))]
+        self.attending = [m for m in parts if _attends(m)]
         self.known: dict[str, tuple[Any, Any]] = {}
 
     @contextmanager
@@ -68,19 +79,23 @@ class Windows:
         try:
             yield
         finally:
-            for module in self.masking:
-                del module.__dict__["calculate_mask"]
+            for module in self.masking:  # or another thread, that runs the same network, has done so
+                vars(module).pop("calculate_mask", None)
             for module in self.attending if processor else ():
-                del module.__dict__["forward"]
+                vars(module).pop("forward", None)
 
     def _remembering(self, module: nn.Module) -> Callable[..., Any]:
-        own = {k: v for k, v in vars(module).items() if isinstance(v, (int, float, tuple, list, str))}
+        own = {k: v for k, v in vars(module).items() if isinstance(v, PLAIN)}
+        draws: Callable[..., Any] = type(module).calculate_mask  # type: ignore[attr-defined]
         kind = repr((type(module), sorted(own.items())))
 
         def calculate_mask(*size: Any, **options: Any) -> Any:  # noqa: ANN401
-            asked, (known, mask) = (size, options), self.known.get(kind, (None, None))
+            given = [*size, *options.values()]
+            if not all(isinstance(value, PLAIN) for value in given):
+                return draws(module, *size, **options)
+            asked, (known, mask) = repr((size, options)), self.known.get(kind, (None, None))
             if asked != known:
-                mask = type(module).calculate_mask(module, *size, **options)
+                mask = draws(module, *size, **options)
                 self.known[kind] = asked, mask
             return mask
 
@@ -99,6 +114,8 @@ def _by_few(module: nn.Module, *given: Tensor | None, **named: Tensor | None) ->
     attention = type(module).forward
     bound = inspect.signature(attention).bind(module, *given, **named).arguments
     x, mask = bound["x"], bound.get("mask")
+    if x.ndim != 3:
+        return attention(**bound)
     count, tokens, _ = x.shape
     size = 2 if torch.is_autocast_enabled("cpu") else 4
     few = max(1, SCORES // (module.num_heads * tokens**2 * size))  # type: ignore[operator]
@@ -111,9 +128,8 @@ def _by_few(module: nn.Module, *given: Tensor | None, **named: Tensor | None) ->
 
 def _pays(tokens: Tensor, weight: Tensor, bias: Tensor | None = None) -> bool:
     whole = weight.ndim == 2 and tokens.device.type == "cpu" and tokens.is_contiguous()
-    return (
-        whole and tokens.numel() >= ROWS * weight.shape[1] and tokens.dtype in (torch.float, torch.bfloat16)
-    )
+    many = weight.numel() > 0 and tokens.numel() >= ROWS * weight.shape[-1]
+    return whole and many and tokens.dtype in (torch.float, torch.bfloat16)
 
 
 def _as_convolution(tokens: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:

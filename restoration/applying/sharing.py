@@ -11,6 +11,7 @@ from torch import Tensor
 
 from restoration import distributed
 from restoration.errors import RestorationError
+from restoration.outcome import Report
 from restoration.tiling import Window
 
 T = TypeVar("T")
@@ -61,6 +62,16 @@ def agreed(value: T) -> T:
     held: list[Any] = [value]
     dist.broadcast_object_list(held, 0)
     return held[0]
+
+
+def reported(report: Report) -> Report:
+    """Return the report of all ranks on the first of them, and an empty one on the others.
+
+    So the first tells everything once, and it alone leaves with an exit code other than 0: torchrun would end ranks
+    that are still printing.
+    """
+    reports = gathered(report)
+    return Report.joined(reports) if distributed.rank() == 0 else Report()
 
 
 def gathered(value: T) -> list[T]:

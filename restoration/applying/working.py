@@ -1,5 +1,6 @@
 """Files restored one after the other: the next is read and the last is written while one is computed."""
 
+import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -13,7 +14,7 @@ import numpy as np
 
 from restoration import distributed
 from restoration.applying import sharing
-from restoration.applying.manifest import Manifest
+from restoration.applying.manifest import NAME, Manifest
 from restoration.applying.pace import Pace
 from restoration.applying.picturing import restore_picture, restore_together
 from restoration.applying.planning import Plan
@@ -21,7 +22,8 @@ from restoration.applying.running import Inference
 from restoration.dials.masks import Masks
 from restoration.dials.measuring import measure
 from restoration.errors import ImageError, RestorationError
-from restoration.image import MAX_PIXELS, Picture, check_target, read_all, write
+from restoration.formats.declared import shown
+from restoration.image import MAX_PIXELS, Picture, check_target, finite, read_all, write
 from restoration.outcome import Report
 from restoration.restorers.network import Restorer
 from restoration.targets import Job
@@ -51,14 +53,13 @@ class Work:
     max_pixels: int = MAX_PIXELS
     on_file: OnFile = lambda path, status: None
     pace: Pace = field(default_factory=Pace)
+    quality: int | None = None
     facts: dict[str, object] = field(default_factory=dict, init=False)
 
     def keep(self, job: Job) -> None:
-        """Report an output that was there before, and how it was made if not as asked for."""
-        self.report.kept.append(job.target)
+        """Report an output that was there before."""
+        keep(job, self.manifest, self.report)
         self.tell(job.target, "kept")
-        if difference := self.manifest.differs(job):
-            self.report.notes.append(f"{job.target}: kept, but {difference}; --overwrite makes it again")
 
     def run(self, jobs: Sequence[Job]) -> None:
         """Restore every job's file; one that fails is reported and stops nothing."""
@@ -112,7 +113,7 @@ class Work:
             ):
                 yield coming.popleft()[:2]
             if job is not None:
-                size = job.source.stat().st_size if job.source.exists() else 0
+                size = os.path.getsize(job.source) if os.path.exists(job.source) else 0
                 coming.append((job, pool.submit(self._read, job), size))
 
     def _groups(self, coming: Iterator[tuple[Job, Future[Read]]]) -> Iterator[list[tuple[Job, Future[Read]]]]:
@@ -149,6 +150,8 @@ class Work:
             try:
                 pictures = [reading.result()[0] for _, reading in group]
                 together = restore_together(self.restorer, pictures, self.inference, self._planned)
+                for height, width, _ in (picture.samples.shape for picture in pictures):
+                    self.pace.window(height * width, height * width)
             except FAILURES:  # one by one, to see which it was
                 together = None
         for i, (job, reading) in enumerate(group):
@@ -162,6 +165,8 @@ class Work:
 
     def _read(self, job: Job) -> Read:
         degraded = read_all(job.source, max_pixels=self.max_pixels)
+        if not all(finite(frame.samples) for frame in degraded.frames):
+            raise ImageError(f"{shown(job.source)}: holds samples that are infinite or not numbers")
         check_target(job.target, degraded)
         hole = None if self.masks is None else self.masks.of(job.source, *degraded.samples.shape[:2])
         return degraded, hole
@@ -182,9 +187,14 @@ class Work:
 
     def _write(self, job: Job, degraded: Picture, restored: Picture, hole: np.ndarray | None) -> None:
         job.target.parent.mkdir(parents=True, exist_ok=True)
-        write(job.target, restored)
+        source = self.manifest.identity(job.source)
+        write(job.target, restored, quality=self.quality)
+        try:
+            self.manifest.add(job, self.facts, source)
+        except OSError as error:  # the result is there all the same
+            line = f"{NAME}: cannot be written ({error.strerror}); what made these files will not be known"
+            self.report.notes += [line] if line not in self.report.notes else []
         measure(self.report, job.target, degraded, restored, hole, self.inference.consistent)
-        self.manifest.add(job, self.facts)
 
     def _finish(self, job: Job, outcome: Future[None]) -> None:
         """Report a job whose result was written, or wait until it is."""
@@ -203,6 +213,13 @@ class Work:
         self.pace.file(path, status)
 
 
+def keep(job: Job, manifest: Manifest, report: Report) -> None:
+    """Report an output that was there before, and how it was made if not as asked for."""
+    report.kept.append(job.target)
+    if difference := manifest.differs(job):
+        report.notes.append(f"{shown(job.target)}: kept, but {difference}; --overwrite makes it again")
+
+
 def _failed(error: BaseException) -> Future[None]:
     future: Future[None] = Future()
     future.set_exception(error)
@@ -213,5 +230,7 @@ def _one_line(path: Path, error: BaseException) -> str:
     """Return what went wrong with a file; image errors name it themselves."""
     if isinstance(error, ImageError):
         return str(error)
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        return f"{shown(path)}: could not be restored ({shown(error.filename)}: {error.strerror})"
     text = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-    return f"{path}: could not be restored ({text})"
+    return f"{shown(path)}: could not be restored ({text})"

@@ -1,5 +1,6 @@
 """A network with its card: what is applied, scored and shipped."""
 
+import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -54,15 +55,27 @@ class Restorer(nn.Module):
         return torch.cat(colours, 1)
 
     def restore(
-        self, degraded: Tensor, *, mask: Tensor | None = None, seed: int = 0, steps: int | None = None
+        self,
+        degraded: Tensor,
+        *,
+        mask: Tensor | None = None,
+        seed: int | None = None,
+        steps: int | None = None,
     ) -> Restored:
-        """Return the restored image; ``mask`` is 1 in holes. A network draws nothing: ``seed`` is idle."""
-        if steps is not None:
+        """Return the restored image; ``mask`` is 1 in holes.
+
+        ``seed`` and ``steps`` replace those that the network was made with; ``seed`` is idle where nothing is drawn.
+        """
+        keywords = inspect.signature(type(self.network)).parameters
+        if steps is not None and "steps" not in keywords:
             raise ValueError(f"restorer '{self.card.name}' has no steps: it restores in one pass")
         if (mask is not None) != ("mask" in self.conditions):
             need = "needs a mask" if mask is None else "takes no mask"
             raise ValueError(f"restorer '{self.card.name}' {need}")
-        return Restored(self(degraded if mask is None else torch.cat((degraded, mask), 1)))
+        from restoration.dials.sampling import with_sampling  # here: it builds what is defined here
+
+        sampler = with_sampling(self, steps, seed if "seed" in keywords else None)
+        return Restored(sampler(degraded if mask is None else torch.cat((degraded, mask), 1)))
 
 
 def _channels(conditions: int) -> str:

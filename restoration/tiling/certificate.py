@@ -1,12 +1,13 @@
 """What tiling costs in accuracy, on crops of the picture itself: with exact tiles, blended ones, small margins."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
-from restoration.tiling.parts import by_parts
+from restoration.tiling.parts import by_parts, fetch_from
 from restoration.tiling.windows import Fetch, Function, Tiling, Window, up
 
 EXACT = 1e-5  # of the result's standard deviation: tiles that differ no more from the whole are called exact
@@ -18,6 +19,8 @@ ENOUGH = (
     3e-7  # of the standard deviation: a thirtieth of what may be, as other places of a picture may show more
 )
 LARGEST = 1024  # side of a crop, at most
+FLAT = 0.02  # standard deviation of a crop below which it shows too little
+PATCH = 16  # pixels between colours of smooth noise
 
 
 @dataclass(frozen=True)
@@ -37,58 +40,119 @@ class Difference:
 def difference(
     function: Function, fetch: Fetch, height: int, width: int, tiling: Tiling, side: int
 ) -> Difference:
-    """Return how far tiles of ``side`` are from the whole, on the crop with most detail out of five."""
-    core = min(side, up(CORE, tiling.grid)) if tiling.receptive_field is not None else side
-    extent = min(LARGEST, 2 * (tiling.margin + core) if tiling.receptive_field is not None else core * 3 // 2)
-    crop = max(_crops(height, width, tiling, extent), key=lambda window: float(fetch(window).std()))
-    untiled = function(fetch(crop))
+    """Return how far tiles of ``side`` are from the whole, on the crop with most detail out of five.
 
-    def within(window: Window) -> Tensor:
-        top, left = crop.top, crop.left
-        return fetch(Window(window.top + top, window.bottom + top, window.left + left, window.right + left))
+    Exact tiles are tried smaller than they are, but begin on the same pixels of 64, and on a crop that shows at
+    least as much around them as they see. A crop without detail shows nothing: noise takes its place.
+    """
+    exact = tiling.receptive_field is not None
+    core = min(side, up(CORE + side % CORE, tiling.grid)) if exact else side
+    if exact and 2 * core > max(side, 4 * CORE):  # takes no more memory than tiles do
+        core = up(CORE, tiling.grid)
+    seen = max(2 * (tiling.margin + core), side + 2 * tiling.margin)
+    extent = min(LARGEST, seen) if exact else core * 3 // 2
+    beyond = (
+        tiling.multiple if exact and tiling.period > 1 else 0
+    )  # where windows start must not depend on the size
+    crop = max(_crops(height, width, tiling, extent, beyond), key=lambda window: float(fetch(window).std()))
+    image = fetch(crop)
+    if exact and image.numel() > 1 and float(image.std()) < FLAT:
+        image = noise(image.shape[1], *image.shape[-2:])
+    untiled = function(image)
 
     small = replace(tiling, tile=core, wrap="off")
     joined = torch.empty_like(untiled)
-    for window, part in by_parts(function, within, crop.height, crop.width, small, untiled.device):
+    for window, part in by_parts(function, fetch_from(image), crop.height, crop.width, small, untiled.device):
         joined[..., *window.slices(tiling.scale)] = part
     return _difference(joined, untiled)
 
 
-def shortened(function: Function, fetch: Fetch, height: int, width: int, tiling: Tiling) -> int:
-    """Return the margin that is enough on two crops of the picture, at most the field's.
+def shortened(
+    function: Function, fetch: Fetch, height: int, width: int, tiling: Tiling, conditions: int = 0
+) -> int:
+    """Return the margin that is enough, at most the field's.
 
-    Far pixels of a receptive field have weights that no result shows: a margin is enough where the next larger one
-    changes nothing. The function is one of double precision: in single precision, rounding alone makes results
-    differ by more than `ENOUGH`.
+    Far pixels of a receptive field have weights that no result shows. A margin is enough where, along strips of
+    noise and of smooth colours, the whole field's margin changes nothing, nor does the next larger one on a square
+    of noise and on the picture's most detailed crop. So it does not depend on what one picture happens to show. The
+    function is one of double precision: in single precision, rounding alone makes results differ by more than
+    `ENOUGH`. The last ``conditions`` channels are masks.
     """
     full, side = tiling.margin, up(DOUBLE, tiling.grid)
-    whole = tiling.whole(height, width)
     margins = sorted({m for m in (up(margin, tiling.grid) for margin in MARGINS) if m < full})
+    crop = max(_crops(height, width, tiling, side), key=lambda window: float(fetch(window).std()))
+    channels, length = fetch(crop).shape[1], 2 * full + side
     found = 0
-    for crop in sorted(_crops(height, width, tiling, side), key=lambda w: -float(fetch(w).std()))[:2]:
-
-        def result(margin: int, core: Window = crop) -> Tensor:
-            window = replace(tiling, halo=margin, wrap="off").grown(core, whole)
-            return function(fetch(window))[..., *core.slices(tiling.scale, window)]
-
-        tried, before = 0, None
-        for margin in margins:
-            if margin < found or margin < FARTHER * tried:
-                continue
-            made = result(margin)
-            if before is not None and _difference(before, made).largest <= ENOUGH:
-                break
-            tried, before = margin, made
-        else:
-            return full
-        found = max(found, tried)
+    for coarse in (False, True):
+        strip = noise(channels, side, length, conditions, coarse)
+        for image in (strip, strip.mT.contiguous()):
+            found = max(found, _as_whole(function, image, full, side, margins, tiling))
+            if found == full:
+                return full
+    square = noise(channels, length, length, conditions)
+    middle = Window(full, full + side, full, full + side)
+    for source, core, whole in (
+        (fetch_from(square), middle, Window(0, length, 0, length)),
+        (fetch, crop, tiling.whole(height, width)),
+    ):
+        found = max(
+            found, _as_next(function, source, core, whole, [m for m in margins if m >= found], tiling)
+        )
     return found
 
 
-def _crops(height: int, width: int, tiling: Tiling, side: int) -> Iterator[Window]:
-    """Yield crops in the middle and in the four quarters, on the grid."""
+def _as_whole(
+    function: Function, strip: Tensor, full: int, side: int, margins: Sequence[int], tiling: Tiling
+) -> int:
+    """Return the least margin along a strip whose result in the middle is that of the whole strip."""
+    height, width = strip.shape[-2:]
+    whole = Window(0, height, 0, width)
+    core = Window(0, side, full, full + side) if width > height else Window(full, full + side, 0, side)
+    expected = function(strip)[..., *core.slices(tiling.scale)]
+    for margin in margins:
+        window = replace(tiling, halo=margin, wrap="off").grown(core, whole)
+        made = function(fetch_from(strip)(window))[..., *core.slices(tiling.scale, window)]
+        if _difference(made, expected).largest <= ENOUGH:
+            return margin
+    return full
+
+
+def _as_next(
+    function: Function, fetch: Fetch, core: Window, whole: Window, margins: Sequence[int], tiling: Tiling
+) -> int:
+    """Return the least margin around a core whose result the next larger one does not change; else the field's."""
+    tried, before = 0, None
+    for margin in margins:
+        if margin < FARTHER * tried:
+            continue
+        window = replace(tiling, halo=margin, wrap="off").grown(core, whole)
+        made = function(fetch(window))[..., *core.slices(tiling.scale, window)]
+        if before is not None and _difference(before, made).largest <= ENOUGH:
+            return tried
+        tried, before = margin, made
+    return tiling.margin
+
+
+def noise(channels: int, height: int, width: int, conditions: int = 0, coarse: bool = False) -> Tensor:
+    """Return an image (1, channels, height, width) in [0, 1]: the same in every process.
+
+    Half of it varies from pixel to pixel and half over patches of 16 pixels, all of it where it is ``coarse``. The
+    last ``conditions`` channels are zeros and ones.
+    """
+    generator = torch.Generator().manual_seed(11)
+    patches = torch.rand(1, channels, height // PATCH + 2, width // PATCH + 2, generator=generator)
+    image = functional.interpolate(patches, scale_factor=PATCH, mode="bilinear")[..., :height, :width]
+    if not coarse:
+        image = (image + torch.rand(image.shape, generator=generator)) / 2
+    image[:, channels - conditions :].round_()
+    return image
+
+
+def _crops(height: int, width: int, tiling: Tiling, side: int, beyond: int = 0) -> Iterator[Window]:
+    """Yield crops in the middle and in the four quarters, on the grid, that end ``beyond`` it where there is room."""
     grid = tiling.grid
     rows, columns = (max(1, min(side, n) // grid) * grid for n in (height, width))
+    rows, columns = (m + beyond * (m + beyond <= n) for m, n in ((rows, height), (columns, width)))
     for down, across in ((2, 2), (1, 1), (1, 3), (3, 1), (3, 3)):
         top = (height - min(rows, height)) * down // 4 // grid * grid
         left = (width - min(columns, width)) * across // 4 // grid * grid

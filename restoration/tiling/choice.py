@@ -11,7 +11,7 @@ from restoration.tiling import memory
 from restoration.tiling.windows import Fetch, Function, Tiling, Window
 
 WINDOWS = {
-    "cpu": (128, 160, 192, 256, 320, 384, 512, 768, 1024),
+    "cpu": (128, 160, 192, 256, 320, 384, 512, 768),
     "gpu": (256, 384, 512, 768, 1024, 1536, 2048),
 }
 LEAST_GAIN = 0.96  # a larger tile must take less than this part of a smaller one's time

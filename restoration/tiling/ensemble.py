@@ -1,19 +1,22 @@
 """The mean over flips and quarter turns."""
 
+from collections.abc import Callable
+
 from torch import Tensor
 
 from restoration.tiling.windows import Function
 
 
-def self_ensemble(function: Function) -> Function:
+def self_ensemble(function: Function, on_turn: Callable[[int], None] = lambda which: None) -> Function:
     """Return the mean of the function's results on the image's eight flips and turns, each turned back.
 
     (Timofte et al., 2016.) The mean is a pairwise sum over a power of two: exact for functions that commute. At most
-    four results are there at a time.
+    four results are there at a time. ``on_turn`` is told which of the eight comes next.
     """
 
     def summed(image: Tensor, first: int, count: int) -> Tensor:
         if count == 1:
+            on_turn(first)
             return turned_back(function(turned(image, first)), first)
         half = count // 2
         return summed(image, first, half) + summed(image, first + half, half)

@@ -9,11 +9,17 @@ from torch import Tensor
 
 from restoration.errors import RestorationError
 from restoration.tiling.memory import is_out_of_memory, let_go
+from restoration.tiling.spot import Spot, at
 from restoration.tiling.windows import Fetch, Function, Tile, Tiling, Window, Wrap, continued, up
 
 MINIMUM = 16  # pixels: smaller tiles save no memory worth having
 SEAM = 64  # pixels that blended tiles see beyond edges that wrap
+# what a network raises at a tile that it cannot restore
+FAILURES = (
+    RestorationError, RuntimeError, MemoryError, AssertionError, LookupError, TypeError, ValueError, ArithmeticError,
+)  # fmt: skip
 Compute = Callable[[Window], Tensor]
+Again = Callable[[int], Tiling]
 Share = Callable[[Sequence[Window], Compute], Iterable[Tensor | None]]
 
 
@@ -32,12 +38,14 @@ def tiled(
     tile: Tile = "auto",
     wrap: Wrap = "off",
     tiling: Tiling | None = None,
+    again: Again | None = None,
 ) -> Tensor:
     """Return ``function(image)``, ``scale`` times as large, computed by parts."""
     count, _, height, width = image.shape
     tiling = tiling or Tiling(scale, multiple, receptive_field, tile, wrap=wrap)
     restored: Tensor | None = None
-    for window, part in by_parts(function, fetch_from(image, tiling), height, width, tiling, image.device):
+    parts = by_parts(function, fetch_from(image, tiling), height, width, tiling, image.device, again=again)
+    for window, part in parts:
         if restored is None:
             shape = (count, part.shape[1], height * tiling.scale, width * tiling.scale)
             restored = part.new_empty(shape)
@@ -69,19 +77,22 @@ def by_parts(
     tiling: Tiling,
     device: torch.device,
     share: Share = alone,
+    again: Again | None = None,
 ) -> Iterator[tuple[Window, Tensor]]:
     """Yield windows that cover the image, each with its part of the result.
 
     The image is padded to a multiple as a whole; windows end where the padded image ends, so whatever a network
-    does at borders it does as on the whole. When memory runs out the tile is halved and the work goes on. A tile
-    that fails otherwise is an error that names it.
+    does at borders it does as on the whole. When memory runs out the tile is halved and the work goes on; where that
+    is the whole image, for which nobody asked how far the function sees, ``again`` returns the tiling by tiles of a
+    side. A tile that fails otherwise is an error that names it.
     """
     whole, side = tiling.whole(height, width), tiling.side(device, height, width)
+    size = (whole.height, whole.width)
     exact = tiling.receptive_field is not None or (side >= whole.side and tiling.wrap == "off")
     if not exact:
         rows, columns = (up(SEAM, tiling.grid) * wraps for wraps in (tiling.rows_wrap, tiling.columns_wrap))
         whole = Window(-rows, whole.bottom + rows, -columns, whole.right + columns)
-    parts = Parts(function, fetch, whole, tiling, up(side, tiling.grid))
+    parts = Parts(function, fetch, whole, tiling, up(side, tiling.grid), size, again)
     for window, part in parts.exact(share) if exact else parts.blended(share):
         kept = window.within(height, width)
         if kept.height > 0 and kept.width > 0:
@@ -97,6 +108,8 @@ class Parts:
     whole: Window
     tiling: Tiling
     side: int
+    size: tuple[int, int]  # of the image, padded to a multiple
+    again: Again | None = None
     tiles: int = field(default=0, init=False)
 
     def exact(self, share: Share) -> Iterator[tuple[Window, Tensor]]:
@@ -127,6 +140,10 @@ class Parts:
         part = self._called(window, core)
         if part is not None:
             return part[..., *core.slices(self.tiling.scale, window)]
+        if self.tiling.receptive_field is None and self.again is not None:
+            self.tiling, self.again = self.again(self.side), None
+            side = self.tiling.tile if isinstance(self.tiling.tile, int) else self.side
+            self.side = up(min(self.side, side), self.tiling.grid)
         return self.core(core) if self.tiling.receptive_field is not None else self.blend(core)
 
     def blend(self, window: Window) -> Tensor:
@@ -140,8 +157,9 @@ class Parts:
         """Return the function's result; None, and a smaller side from now on, where memory did not suffice."""
         self.tiles += 1
         try:
-            return self.function(self.fetch(window))
-        except (RestorationError, RuntimeError, MemoryError) as error:
+            with at(Spot(window, *self.size, self.tiling.rows_wrap, self.tiling.columns_wrap)):
+                return self.function(self.fetch(window))
+        except FAILURES as error:
             if not is_out_of_memory(error):
                 if core == self.whole:
                     raise

@@ -3,6 +3,7 @@
 import copy
 import math
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from weakref import WeakKeyDictionary
@@ -22,6 +23,7 @@ FAINT = 1e-30  # of the largest gradient: what masks of attention let through, a
 ALIKE = {torch.double: 1e-9, torch.float: 1e-4}  # of the standard deviation, through hundreds of layers
 PATIENCE = 20.0  # seconds for gradients; else the structure's bound stands
 PERIODS = (1, 2, 4, 8, 16, 32, 64, 3, 6, 12, 24, 48, 5, 7, 10, 14, 20)
+CUTS = (1, 3)  # of the smallest size by which images may differ
 FAILURES = (RuntimeError, ValueError, TypeError, LookupError, AssertionError, ArithmeticError, AttributeError)
 
 
@@ -44,24 +46,41 @@ def field_of(restorer: nn.Module) -> Field:
 
     Networks that declare None are measured too: for architectures of others it means "unknown".
     """
-    multiple = getattr(restorer, "multiple", 1)
     declared = getattr(restorer, "receptive_field", None)
     if isinstance(declared, int):
-        return Field(declared, multiple)
-    noted = getattr(getattr(restorer, "card", None), "training", {}).get(NOTED)
-    if noted:
-        return Field(noted["radius"], noted["period"])
+        return Field(declared, getattr(restorer, "multiple", 1))
+    return _noted(restorer) or remeasured(restorer)
+
+
+def remeasured(restorer: nn.Module) -> Field:
+    """Return the measured field, whatever is declared or recorded; measured once in a process."""
     network = getattr(restorer, "network", restorer)
     if network not in _MEASURED:
         _MEASURED[network] = measured(network)
     return _MEASURED[network]
 
 
+def is_noted(restorer: nn.Module) -> bool:
+    """Return whether the field is what a card says, which another program may have written."""
+    declared = getattr(restorer, "receptive_field", None)
+    return not isinstance(declared, int) and _noted(restorer) is not None
+
+
+def _noted(restorer: nn.Module) -> Field | None:
+    noted = getattr(getattr(restorer, "card", None), "training", {}).get(NOTED)
+    if not isinstance(noted, Mapping):
+        return None
+    radius, period = noted.get("radius"), noted.get("period")
+    if type(period) is not int or period < 1 or not (radius is None or type(radius) is int):
+        return None
+    return Field(radius, period) if radius is None or radius >= 0 else None
+
+
 def noted(card: Card, network: nn.Module) -> Card:
     """Return the card with the field of a network that does not declare one, to be saved with its weights."""
     if getattr(network, "receptive_field", None) is not None or NOTED in card.training:
         return card
-    return replace(card, training={**card.training, NOTED: asdict(measured(network))})
+    return replace(card, training={**card.training, NOTED: asdict(remeasured(network))})
 
 
 def measured(network: nn.Module) -> Field:
@@ -92,7 +111,7 @@ def _measured(network: nn.Module, thickness: int, gain: float) -> Field:
     quick = strips[0].seconds(max(candidates), reach) * 4 * len(candidates) < PATIENCE
     lively = [_Strip(_redrawn(probe if quick else scout, gain), s.axis, thickness) for s in strips]
     period = next((p for p in candidates if all(strip.repeats(p, reach) for strip in lively)), None)
-    if period is None:
+    if period is None or not all(strip.begins_alike(period, reach) for strip in lively):
         return Field(None, multiple)
     if strips[0].seconds(period, reach) * (4 * min(PHASES, period * strips[0].scale) + 20) > PATIENCE:
         return Field(reach, period)
@@ -145,6 +164,21 @@ class _Strip:
         first = whole.narrow(self.axis, margin + period * self.scale, count)
         second = rest.narrow(self.axis, margin, count)
         return bool((first - second).abs().max() <= ALIKE[self.dtype] * first.std())
+
+    def begins_alike(self, period: int, reach: int) -> bool:
+        """Return whether images cut short begin as the whole does: no window starts where the size says."""
+        length = _up(2 * (reach + 2 * period) + 4 * self.thickness, math.lcm(period, self.multiple))
+        image = self.image(length)
+        with torch.no_grad():
+            whole = self.probe(image)
+            for cut in CUTS:
+                short = length - cut * self.multiple
+                count = (short - reach - 2 * period) * self.scale
+                first = whole.narrow(self.axis, 0, count)
+                second = self.probe(image.narrow(self.axis, 0, short)).narrow(self.axis, 0, count)
+                if (first - second).abs().max() > ALIKE[self.dtype] * first.std():
+                    return False
+        return True
 
     def seconds(self, period: int, reach: int) -> float:
         """Return about how long a pass over the strip takes that `radius` looks along, by one of the thinnest."""

@@ -1,12 +1,25 @@
 """Dense layers as convolutions: the same results, only where they are to be had."""
 
+import importlib.util
+import math
+import threading
+from pathlib import Path
+
 import pytest
 import torch
 from torch import nn
 from torch.nn import functional
 
 from restoration.applying.quick_layers import ROWS, QuickLayers, Windows
+from restoration.applying.running import Inference, Runner
 from restoration.networks import NETWORKS
+from restoration.restorers import Card, Restorer
+
+_spec = importlib.util.spec_from_file_location(
+    "architectures", Path(__file__).parent / "networks" / "test_spandrel.py"
+)
+architectures = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(architectures)
 
 
 @pytest.mark.parametrize("shape", [(ROWS, 24), (3, ROWS, 24), (2, 50, 60, 24)])
@@ -108,3 +121,81 @@ def test_small_terms_leave_large_bfloat16_sums_as_they_are():
         assert (scores + torch.randn(64, 8, 8)).dtype == torch.float  # a sum of equals, as of residuals
         assert (bias + scores).dtype == torch.float
     assert (scores + bias).dtype == torch.float
+
+
+def restorer_of(architecture):
+    torch.manual_seed(0)
+    network = architectures.built(architecture).eval()
+    for parameter in network.parameters():
+        parameter.data += torch.randn_like(parameter) * 0.1 / max(1, math.prod(parameter.shape[1:])) ** 0.5
+    return Restorer(network, Card(architecture, "restoration", {"name": "spandrel"}, network.scale))
+
+
+@pytest.mark.filterwarnings("ignore")  # spandrel's own code warns of what torch will change
+@pytest.mark.parametrize("architecture", sorted(architectures.TINY))
+def test_every_architecture_gives_what_it_gives_alone(architecture, monkeypatch):
+    monkeypatch.setattr("restoration.applying.quick_layers.ROWS", 8)
+    monkeypatch.setattr("restoration.applying.quick_layers.SCORES", 1 << 14)
+    restorer = restorer_of(architecture)
+    runner, step = Runner(restorer, Inference(precision="fp32")), restorer.multiple
+    with torch.inference_mode():
+        for height, width, count in ((24, 40, 1), (17, 9, 1), (40, 24, 2)):
+            size = (-(-height // step) * step, -(-width // step) * step)
+            image = torch.rand(count, restorer.channels, *size)
+            expected = restorer(image)
+            assert (runner(image) - expected).abs().max() <= 1e-5 * expected.std()
+
+
+def test_empty_dense_layers_stay_as_they_are():
+    layer, tokens = nn.Linear(0, 3), torch.empty(ROWS, 0)
+    with QuickLayers():
+        assert torch.equal(layer(tokens), layer.bias.expand(ROWS, 3))
+
+
+def test_threads_share_a_network(monkeypatch):
+    monkeypatch.setattr("restoration.applying.quick_layers.SCORES", 1 << 14)
+    restorer, failures = restorer_of("SwinIR"), []
+    images = [torch.rand(1, 3, 40, 24 + 8 * i) for i in range(3)]
+    with torch.inference_mode():
+        expected = [restorer(image) for image in images]
+
+    def work(which):
+        runner = Runner(restorer, Inference(precision="fp32"))
+        with torch.inference_mode():
+            for _ in range(20):
+                if (runner(images[which]) - expected[which]).abs().max() > 1e-5:
+                    failures.append(which)
+
+    def caught(which):
+        try:
+            work(which)
+        except Exception as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=caught, args=(i,)) for i in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    assert not any({"forward", "calculate_mask"} & set(vars(m)) for m in restorer.modules())
+
+
+def test_a_module_with_functions_of_its_own_keeps_them():
+    restorer = restorer_of("SwinIR")
+    block = next(m for m in restorer.modules() if type(m).__name__ == "WindowAttention")
+    own = block.forward
+    block.forward = own
+    with Windows(restorer).eased(True):
+        assert block.forward is own
+    assert vars(block)["forward"] is own
+
+
+def test_masks_of_what_cannot_be_told_apart_are_drawn_each_time():
+    class Masked(nn.Module):
+        def calculate_mask(self, values):
+            return values.sum()
+
+    module = Masked()
+    with Windows(module).eased(False):
+        assert [int(module.calculate_mask(torch.full((2000,), i))) for i in (1, 2)] == [2000, 4000]

@@ -16,13 +16,19 @@ from torch import nn
 
 from restoration.apply import apply, restore_image
 from restoration.applying import sharing
-from restoration.applying.filling import release
 from restoration.applying.manifest import NAME, UNKNOWN
 from restoration.applying.pace import Pace
+from restoration.dials.perception import with_perception
+from restoration.dials.sampling import with_sampling
 from restoration.distributed import fast_bfloat16
+from restoration.formats.bands import release
 from restoration.image import Picture, blank_samples, read_samples, write
-from restoration.restorers import baseline
+from restoration.networks.plainsr import PlainSr
+from restoration.networks.posterior_mean_flow import PosteriorMeanFlow
+from restoration.outcome import Report
+from restoration.restorers import Card, baseline
 from restoration.tiling.memory import resident
+from restoration.weights import load, save
 
 
 class Gain(nn.Module):
@@ -87,6 +93,31 @@ def test_outputs_made_otherwise_are_kept_but_said(tmp_path):
     assert notes(Gain()) == [f"{UNKNOWN}; --overwrite makes it again"]
 
 
+def test_dials_that_change_the_result_are_in_the_manifest(tmp_path):
+    torch.manual_seed(0)
+    mean = {"name": "plain-sr", "scale": 2, "width": 4, "blocks": 1}
+    table = {"name": "posterior-mean-flow", "scale": 2, "width": 8, "steps": 2, "posterior_mean": mean}
+    network = PosteriorMeanFlow(scale=2, width=8, steps=2, posterior_mean=PlainSr(scale=2, width=4, blocks=1))
+    save(tmp_path / "flow.safetensors", network, Card("flow", "super-resolution", table, 2))
+    flow = load(tmp_path / "flow.safetensors")
+    source, out = photos(tmp_path / "in", 1, 16, 16), tmp_path / "out"
+    apply(flow, [source], out)
+
+    def said(restorer, **options):
+        kept = [note for note in apply(restorer, [source], out, **options).notes if "kept, but " in note]
+        return kept and kept[0].split("was made with ")[1].removesuffix("; --overwrite makes it again")
+
+    assert said(flow) == said(with_perception(flow, 1)) == []
+    assert said(with_sampling(flow, steps=3)) == "network.steps 2"
+    assert said(with_sampling(flow, seed=3)) == "network.seed none"
+    assert said(load(tmp_path / "flow.safetensors", {"sigma": 0.2})) == "network.sigma none"
+    assert said(with_perception(flow, 0)).startswith("perception none")
+    assert said(with_perception(flow, 0.3)) == "network.name posterior-mean-flow, perception none"
+    assert said(flow, ensemble=True) == "ensemble False"
+    assert said(flow, consistent=True) == "consistent False"
+    assert said(flow, wrap="x") == "wrap off"
+
+
 def test_source_that_was_only_touched_is_the_same(tmp_path):
     source, out = photos(tmp_path / "in", 1), tmp_path / "out"
     apply(Gain(), [source], out)
@@ -105,6 +136,8 @@ def test_manifest_with_a_line_cut_short_is_read_as_far_as_it_goes(tmp_path):
 def test_a_single_file_by_its_name_leaves_no_manifest_beside_it(tmp_path):
     source = photos(tmp_path / "in", 1)
     apply(Gain(), [source / "00.png"], tmp_path / "one.png")
+    (note,) = apply(Gain(), [source / "00.png"], tmp_path / "one.png").notes
+    assert note.endswith(f"one.png: kept, but {UNKNOWN}; --overwrite makes it again")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["in", "one.png"]
 
 
@@ -205,6 +238,7 @@ def test_killed_in_the_middle_of_fifty_files_no_half_file_is_left_and_the_rest_i
 
 
 RANKS = """
+    import os
     import sys
     import torch
     import restoration.apply
@@ -220,7 +254,8 @@ RANKS = """
     if sys.argv[3] == "blended":
         restorer.card.training["receptive field"] = {"radius": None, "period": 1}
     report = restoration.apply.apply(restorer, [sys.argv[1]], sys.argv[2], tile=32, precision="fp32", shard=None)
-    print(len(report.written), len(report.failed), report.failed)
+    with open(f"{sys.argv[2]}-{os.environ.get('RANK', 0)}.txt", "w") as stream:
+        print(len(report.written), [line.rsplit("/", 1)[-1] for line in report.failed.values()], file=stream)
 """
 
 
@@ -236,11 +271,14 @@ def ranks(source, out, kind):
 @pytest.mark.parametrize("kind", ["exact", "blended"])
 def test_two_processes_share_files_and_tiles_and_write_the_same_bytes(tmp_path, kind):
     source = photos(tmp_path / "in", 3, height=20, width=30)
+    (source / "01.png").write_bytes(b"no picture")  # the second rank's
     photos(tmp_path / "in" / "giant", 1, height=150, width=130)
     assert started(RANKS, source, tmp_path / "one", kind).wait(120) == 0
     assert ranks(source, tmp_path / "two", kind) == [0, 0]
     names = [p.relative_to(tmp_path / "one") for p in sorted((tmp_path / "one").rglob("*.png"))]
-    assert len(names) == 4
+    assert len(names) == 3
+    told = [(tmp_path / f"two-{rank}.txt").read_text() for rank in range(2)]
+    assert told[0].startswith("3 ['01.png: ") and told[1] == "0 []\n"  # the first tells of all
     for name in names:
         assert (tmp_path / "two" / name).read_bytes() == (tmp_path / "one" / name).read_bytes()
     assert sorted(line["target"] for line in lines(tmp_path / "two")) == [str(name) for name in names]
@@ -249,6 +287,32 @@ def test_two_processes_share_files_and_tiles_and_write_the_same_bytes(tmp_path, 
 def test_alone_nothing_is_shared():
     with sharing.group():
         assert sharing.agreed("mine") == "mine"
+        report = Report(written=[Path("a")], notes=["n"])
+        assert sharing.reported(report) == report
+
+
+def test_reports_of_ranks_are_joined_to_one():
+    one = Report([Path("a")], [Path("k")], {Path("b"): "b: bad"}, {Path("a"): {"x": 1}}, notes=["n", "m"])
+    other = Report([Path("c")], notes=["n"], tiling={"tile": 4}, seconds=2.0, pixels=5)
+    both = Report.joined([one, other])
+    assert both.written == [Path("a"), Path("c")] and both.kept == [Path("k")] and both.exit_code == 1
+    assert both.notes == ["n", "m"] and both.tiling == {"tile": 4} and (both.seconds, both.pixels) == (2.0, 5)
+
+
+def test_a_shard_beside_ranks_is_refused(monkeypatch, capsys):
+    from restoration.cli import main
+
+    monkeypatch.setattr(
+        sys, "argv", ["restoration", "apply", "identity", "a.png", "--out", "b", "--shard", "0/2"]
+    )
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setattr(os, "_exit", sys.exit)
+    with pytest.raises(SystemExit) as left:
+        main()
+    assert left.value.code == 2 and capsys.readouterr().err == (
+        "restoration: --shard 0/2: the ranks of torchrun share the files; expected one or the other\n"
+    )
 
 
 @pytest.mark.slow
