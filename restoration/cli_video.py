@@ -7,16 +7,31 @@ from typing import Annotated
 
 import typer
 
+PANEL = "Videos"
+
 Frames = Annotated[
-    str, typer.Option(metavar="A:B", help="Of a video: frames from A to before B, counted from 0.")
+    str,
+    typer.Option(
+        metavar="A:B", help="Of a video: frames from A to before B, counted from 0.", rich_help_panel=PANEL
+    ),
 ]
 Codec = Annotated[
-    str, typer.Option(help="Of videos: h264, h265, vp9, av1, ffv1 (lossless); auto: h264, in WebM vp9.")
+    str,
+    typer.Option(
+        help="Of videos: h264, h265, vp9, av1, ffv1 (lossless); auto: h264, in WebM vp9.",
+        rich_help_panel=PANEL,
+    ),
 ]
 Crf = Annotated[
-    int | None, typer.Option(help="Of videos: quality from 0, lossless, to 51 or 63; 16 for h264.")
+    int | None,
+    typer.Option(
+        help="Of videos: quality from 0, lossless, to 51 or 63; 16 for h264.", rich_help_panel=PANEL
+    ),
 ]
-Segment = Annotated[int, typer.Option(help="Of videos: frames after which an interrupted run can go on.")]
+Segment = Annotated[
+    int,
+    typer.Option(help="Of videos: frames after which an interrupted run can go on.", rich_help_panel=PANEL),
+]
 EVERY = 10.0  # seconds between lines
 
 

@@ -12,6 +12,8 @@ from restoration.errors import RequestError
 from restoration.formats.bands import empty_samples
 from restoration.image import PEAKS
 
+PASSES = 8  # at most, where clipping undoes a part of what was added
+RELAXED = 1.5  # times what is missing is added in later ones: below 2 it converges, above 1 sooner
 STRIP = 2**22  # numbers worked on at a time, in float64
 
 
@@ -48,19 +50,32 @@ def consistent(restored: Tensor, degraded: Tensor, scale: int) -> Tensor:
 def back_project(restored: np.ndarray, degraded: np.ndarray, scale: int) -> None:
     """Project samples (H·scale, W·scale, C), in place, onto those whose reduction is ``degraded`` (H, W, C).
 
-    Both are of one type. Whole numbers are rounded and clipped at the end, floats are not. Only strips are taken into
-    memory, beside one float32 array of the size of ``degraded``, which lies in a file when it is large.
+    Both are of one type. Whole numbers are rounded and clipped at the end, floats are not. Where clipping leaves more
+    than half a level of 8 bits, it is done again: projections onto two convex sets in turn approach what lies in both
+    (Bregman, 1965). Only strips are taken into memory, beside one float32 array of the size of ``degraded``, which
+    lies in a file when it is large.
     """
     rows, columns = Axis(len(degraded), scale), Axis(degraded.shape[1], scale)
     missing = empty_samples((degraded.shape[2], *degraded.shape[:2]), np.float32)
-    for top, part in _missing(restored, degraded, rows, columns):
-        missing[:, top : top + part.shape[1]] = part
-    _solve(missing, rows, columns)
+    enough = PEAKS[restored.itemsize * 8] / PEAKS[8] / 2
+    for again in range(PASSES if restored.dtype.kind != "f" else 1):
+        largest = 0.0
+        for top, part in _missing(restored, degraded, rows, columns):
+            missing[:, top : top + part.shape[1]] = part
+            largest = max(largest, float(np.abs(part).max()))
+        if again and largest <= enough:
+            return
+        _solve(missing, rows, columns)
+        _add(restored, missing, rows, columns, RELAXED if again else 1.0)
+
+
+def _add(restored: np.ndarray, missing: np.ndarray, rows: Axis, columns: Axis, times: float) -> None:
+    """Add ``times`` Dᵀ·``missing`` in place."""
     step = _step(restored)
     for top in range(0, len(restored), step):
         bottom = min(top + step, len(restored))
         start, end, matrix = rows.adjoint(top, bottom)
-        added = matrix @ columns.spread(missing[:, start:end].astype(np.float64))
+        added = times * matrix @ columns.spread(missing[:, start:end].astype(np.float64))
         strip = restored[top:bottom]
         strip[...] = _as_samples(strip + added.transpose(1, 2, 0), restored.dtype)
 

@@ -57,6 +57,8 @@ class Masks:
 
 def check_masked(conditions: tuple[str, ...], name: str, masks: Masks | None) -> None:
     """Refuse a mask for a restorer that takes none, none for one that needs it, and what applying cannot give."""
+    if set(conditions) & {"neighbour", "flow"}:
+        raise RequestError(f"'{name}' restores frames by those around them: expected videos alone")
     if conditions not in ((), ("mask",)):
         raise RequestError(f"'{name}' needs more than an image: {', '.join(dict.fromkeys(conditions))}")
     if conditions and masks is None:

@@ -6,6 +6,7 @@ import numpy as np
 
 from restoration.dials.consistency import residual
 from restoration.dials.drift import drift
+from restoration.formats.declared import shown
 from restoration.image import PEAKS, Picture
 from restoration.outcome import Report
 
@@ -28,13 +29,13 @@ def measure(
     found = drift(degraded.samples, restored.samples, weight)
     report.measured[target] = {"delta_e_mean": found.mean, "delta_e_max": found.largest, "shift": found.shift}
     if found.visible:
-        report.notes.append(f"{target}: {found}")
+        report.notes.append(f"{shown(target)}: {found}")
     if not consistent:
         return
     rest = residual(restored.samples, degraded.samples, len(restored.samples) // len(degraded.samples))
     report.measured[target] |= {"residual_rms": rest.rms, "residual_max": rest.largest}
     levels = PEAKS[8]
     report.notes.append(
-        f"{target}: reduced, it is the input but for {levels * rest.rms:.2f} levels of {levels} (rms), "
+        f"{shown(target)}: reduced, it is the input but for {levels * rest.rms:.2f} levels of {levels} (rms), "
         f"{levels * rest.largest:.1f} at most, after clipping and rounding"
     )

@@ -9,7 +9,7 @@ from typing import Any, Literal, Protocol, get_args, runtime_checkable
 import torch
 from torch import Tensor
 
-from restoration.config import differences
+from restoration.config import differences, nearest
 from restoration.errors import RequestError
 from restoration.foreign import difference
 from restoration.networks.network import Network
@@ -63,7 +63,8 @@ def with_perception(
     from the other. Without it, a network that declares its own dial has its own ends.
     """
     if by not in get_args(By):
-        raise RequestError(f"--interpolate {by}: expected {' or '.join(get_args(By))}")
+        kinds = get_args(By)
+        raise RequestError(f"--interpolate {by}: expected {' or '.join(kinds)}{nearest(by, kinds)}")
     if other is None and by == "weights":
         raise RequestError("--interpolate weights: expected --with FILE, a network of the same configuration")
     ends, (low, high) = _pair(restorer, other) if other is not None else _own(restorer, perception)
@@ -81,10 +82,14 @@ def _pair(restorer: Restorer, other: Restorer) -> tuple[tuple[Restorer, Restorer
         found, expected = getattr(other, what), getattr(restorer, what)
         if found != expected:
             raise RequestError(
-                f"--with {other.card.name}: {what} {found or 'none'}; expected {expected or 'none'}, "
+                f"--with {other.card.name}: {what} {_said(found)}; expected {_said(expected)}, "
                 f"as '{restorer.card.name}' has"
             )
     return (other, restorer), PAIR
+
+
+def _said(value: int | tuple[str, ...]) -> str:
+    return str(value) if isinstance(value, int) else ", ".join(dict.fromkeys(value)) or "none"
 
 
 def _own(restorer: Restorer, perception: float) -> tuple[tuple[Restorer, Restorer], tuple[float, float]]:
@@ -96,9 +101,15 @@ def _own(restorer: Restorer, perception: float) -> tuple[tuple[Restorer, Restore
             f"a restorer of less distortion, or a restorer such as a posterior-mean flow"
         )
     low, high = (
-        restorer if end is network else Restorer(end, restorer.card, restorer.digest) for end in ends
+        restorer if end is network else Restorer(end, _card_at(restorer.card, place), restorer.digest)
+        for place, end in enumerate(ends)
     )
     return (low, high), network.dial
+
+
+def _card_at(card: Card, place: float) -> Card:
+    """Return the card of a restorer that is one end of another's own dial: same file, other results."""
+    return replace(card, training={**card.training, "perception": float(place)}, scores={})
 
 
 def _by_weights(distortion: Restorer, perceptual: Restorer, perception: float) -> Restorer:

@@ -24,7 +24,9 @@ def with_sampling(restorer: Restorer, steps: int | None = None, seed: int | None
     for word, value in wanted.items():
         if word not in taken:
             raise RequestError(f"--{word} {value}: '{restorer.card.name}' {MEANINGLESS[word]}")
-    return _rebuilt(restorer, wanted) if wanted else restorer
+    table = restorer.card.network
+    same = all(word in table and table[word] == value for word, value in wanted.items())
+    return restorer if same else _rebuilt(restorer, wanted)
 
 
 def _rebuilt(restorer: Restorer, wanted: dict[str, Any]) -> Restorer:

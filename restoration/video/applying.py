@@ -6,8 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from restoration.apply import FAILURES, Inference, OnFile
+from restoration.applying.manifest import Manifest
+from restoration.applying.running import Inference
+from restoration.applying.working import FAILURES, OnFile, keep
 from restoration.errors import RequestError, RestorationError
+from restoration.files import at_home, real
 from restoration.image import IMAGE_SUFFIXES, find_images
 from restoration.outcome import Report
 from restoration.restorers.network import Restorer
@@ -40,7 +43,7 @@ class Films:
         A video keeps the kind of its file where that can be written (.mp4, .mov, .m4v, .mkv, .webm), else it
         becomes a .mkv. A video among the inputs is never replaced, and no two become one file.
         """
-        out = Path(out).expanduser()
+        out = at_home(out)
         if Path(f"x{suffix}").name != f"x{suffix}":
             raise RequestError(f"--suffix {suffix}: expected the end of a file name, without folders")
         pictures: list[str | Path] = []
@@ -54,9 +57,11 @@ class Films:
             asked = self.settings.asked()
             raise RequestError(f"{asked}: no video among the inputs")
         jobs = [Job(source, _target(relative, out, suffix)) for source, relative in found.items()]
-        one = len(inputs) == 1 and len(found) == 1 and Path(inputs[0]).expanduser().is_file()
+        one = len(inputs) == 1 and len(found) == 1 and at_home(inputs[0]).is_file()
         if one and out.suffix and not out.is_dir():
             jobs = [_single(jobs[0].source, out, suffix)]
+        elif jobs and not out.is_dir() and (os.path.exists(out) or out.suffix.lower() in HOLDS):
+            raise RequestError(f"--out {out}: names a file; expected a folder, as the input is not one file")
         _check(jobs)
         return pictures, jobs[shard[0] :: shard[1]]
 
@@ -66,16 +71,20 @@ class Films:
         jobs: Sequence[Job],
         report: Report,
         inference: Inference,
+        manifest: Manifest,
+        *,
         overwrite: bool = False,
+        only: bool = False,
         on_file: OnFile = lambda path, status: None,
     ) -> None:
         """Restore each job's video and add what became of it to the report; a failed one stops no other.
 
-        A request that is wrong for the only video is raised. A result that exists is kept unless ``overwrite``.
+        A request that is wrong for a video that is all there is, ``only``, is raised. A result that exists is kept
+        unless ``overwrite``.
         """
         for job in jobs:
             if job.target.exists() and not overwrite:
-                report.kept.append(job.target)
+                keep(job, manifest, report)
                 on_file(job.target, "kept")
                 continue
             try:
@@ -84,8 +93,9 @@ class Films:
                     restorer, job.source, job.target,
                     settings=self.settings, inference=inference, on_frame=self.on_frame,
                 )  # fmt: skip
+                manifest.add(job)
             except FAILURES as error:
-                if isinstance(error, RequestError) and len(jobs) == 1:
+                if isinstance(error, RequestError) and only:
                     raise
                 report.failed[job.source] = f"{_one_line(job.source, error)}; skipped"
                 on_file(job.source, "failed")
@@ -121,10 +131,10 @@ def _one_line(source: Path, error: BaseException) -> str:
 
 def _of_input(text: str, out: Path) -> tuple[list[tuple[Path, Path]], bool]:
     """Return an input's videos, each with its place below the output folder, and whether it holds pictures too."""
-    path = Path(text).expanduser()
-    if path.is_dir():
+    path = at_home(text)
+    if os.path.isdir(path):
         return _of_folder(path, out)
-    if path.exists():
+    if os.path.exists(path):
         return ([(path, Path(path.name))], False) if is_video(path) else ([], True)
     if not glob.has_magic(text):
         return [], True
@@ -139,8 +149,8 @@ def _of_input(text: str, out: Path) -> tuple[list[tuple[Path, Path]], bool]:
 
 
 def _of_folder(folder: Path, out: Path) -> tuple[list[tuple[Path, Path]], bool]:
-    inside = out.resolve() != folder.resolve() and out.resolve().is_relative_to(folder.resolve())
-    videos = [p for p in find_videos(folder) if not (inside and p.resolve().is_relative_to(out.resolve()))]
+    inside = real(out) != real(folder) and real(out).is_relative_to(real(folder))
+    videos = [p for p in find_videos(folder) if not (inside and real(p).is_relative_to(real(out)))]
     return [(path, path.relative_to(folder)) for path in videos], bool(find_images(folder))
 
 
@@ -164,10 +174,10 @@ def _single(source: Path, out: Path, suffix: str) -> Job:
 
 
 def _check(jobs: list[Job]) -> None:
-    originals = {job.source.resolve() for job in jobs}
+    originals = {real(job.source) for job in jobs}
     sources: dict[Path, Path] = {}
     for job in jobs:
-        if job.target.resolve() in originals:
+        if real(job.target) in originals:
             raise RequestError(f"{job.target}: would replace an input; expected another --out, or --suffix")
         other = sources.setdefault(job.target, job.source)
         if other != job.source:

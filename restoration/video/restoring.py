@@ -11,9 +11,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
+import numpy as np
 from torch import Tensor
 
 from restoration.apply import Inference, restore_image
+from restoration.dials.drift import Drift, drift
 from restoration.errors import RequestError
 from restoration.restorers.network import Restorer
 from restoration.video.colour import Conversion, Picture
@@ -75,7 +77,10 @@ def restore_video(
             on_frame(source, done, last - first)
     late = join(film, encoding, parts, target, copied)
     parts.remove()
+    late += made.drifted()
     anew = ("parts of an earlier run with other settings were made again",) if parts.anew else ()
+    if inference.consistent:
+        notes += ("consistent with the input before frames are rounded and encoded, which costs some of it",)
     return (*film.notes, *notes, *left, *anew, *late)
 
 
@@ -88,6 +93,7 @@ class Work:
     ) -> None:  # fmt: skip
         self.restorer, self.film, self.encoding, self.inference = restorer, film, encoding, inference
         self.radius, self.flow = radius, flow
+        self.drifts: dict[int, Drift] = {}
         self.decoded = Conversion(film.layout, film.colour, film.height)
         self.encoded = Conversion(encoding.layout, encoding.colour, film.height)
 
@@ -99,8 +105,12 @@ class Work:
                 with parts.writer(span) as writer, ThreadPoolExecutor(1, thread_name_prefix="encode") as pool:
                     segment = Segment(self.encoding, writer, span[0])
                     pending: deque[Future[None]] = deque()
-                    for _ in range(*span):
+                    for number in range(*span):
                         picture, restored = self._restored(next(coming))
+                        if number == span[0]:
+                            self.drifts[number] = drift(
+                                _samples(picture.image), _samples(restored.clamp(0, 1))
+                            )
                         pending.append(pool.submit(self._encode, segment, picture, restored))
                         if len(pending) > AHEAD:
                             pending.popleft().result()
@@ -108,6 +118,13 @@ class Work:
                     for future in pending:
                         future.result()
                     segment.close()
+
+    def drifted(self) -> tuple[str, ...]:
+        """Return a line of the frame whose colours moved most, of the first ones of segments, where that is seen."""
+        most = max(self.drifts, key=lambda number: self.drifts[number].mean, default=None)
+        if most is None or not self.drifts[most].visible:
+            return ()
+        return (f"frame {most}: {self.drifts[most]}",)
 
     def _pictures(self, first: int, last: int) -> Iterator[Picture]:
         for frame in frames(self.film, first, last):
@@ -125,10 +142,15 @@ class Work:
         segment.add(self.encoded.planes(picture.with_excess(restored, self.restorer.scale)))
 
 
+def _samples(image: Tensor) -> np.ndarray:
+    return image[0].permute(1, 2, 0).float().cpu().numpy()
+
+
 def encoding_for(film: Film, settings: Settings, suffix: str, scale: int) -> tuple[Encoding, tuple[str, ...]]:
     """Return how the result is encoded, and what is said of samples that it cannot hold as they are."""
     av = pyav(film.path)
-    name = settings.codec_for(suffix, film.layout)
+    size = (film.height * scale, film.width * scale)
+    name = settings.codec_for(suffix, film.layout, *size, film.path)
     encoder = CODECS[name].encoder
     try:
         av.codec.Codec(encoder, "w")
@@ -150,7 +172,8 @@ def encoding_for(film: Film, settings: Settings, suffix: str, scale: int) -> tup
     notes: tuple[str, ...] = ()
     if layout.bits < film.layout.bits:
         notes = (f"{encoder} holds {layout.bits} of the source's {film.layout.bits} bits",)
-    size = (film.height * scale, film.width * scale)
+    if settings.codec == "auto" and name != (usual := settings.codec_for(suffix, film.layout, 2, 2)):
+        notes += (f"encoded as {name}: {usual} takes no odd sizes with chroma of half the size",)
     colour = tags_for(film, scale)
     return Encoding(name, settings.crf, format, layout, *size, film.rate, colour, film.aspect), notes
 

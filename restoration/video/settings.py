@@ -18,6 +18,7 @@ class Codec:
     crf: int | None = None  # None: lossless whatever is asked
     worst: int = 0
     options: Mapping[str, str] | None = None
+    even: bool = False  # takes no odd sizes where chroma is halved
     lossless: Mapping[str, str] | None = None  # what quality 0 is asked for by
 
     def options_of(self, crf: int | None) -> dict[str, str]:
@@ -34,10 +35,11 @@ class Codec:
 CODECS = {
     "av1": Codec("libsvtav1", 20, 63, {"preset": "6"}),
     "ffv1": Codec("ffv1", options={"level": "3", "slicecrc": "1", "context": "1"}),
-    "h264": Codec("libx264", 16, 51, {"preset": "medium"}, {"qp": "0"}),
-    "h265": Codec("libx265", 18, 51, {"preset": "medium", "x265-params": "log-level=error"},
+    # x264's macroblock tree makes other bytes of the same frames from run to run
+    "h264": Codec("libx264", 16, 51, {"preset": "medium", "x264-params": "mbtree=0"}, True, {"qp": "0"}),
+    "h265": Codec("libx265", 18, 51, {"preset": "medium", "x265-params": "log-level=error"}, True,
                   {"x265-params": "log-level=error:lossless=1"}),
-    "vp9": Codec("libvpx-vp9", 20, 63, {"b": "0", "row-mt": "1", "cpu-used": "2"}, {"lossless": "1"}),
+    "vp9": Codec("libvpx-vp9", 20, 63, {"b": "0", "row-mt": "1", "cpu-used": "2"}, False, {"lossless": "1"}),
 }  # fmt: skip
 # a file's suffix → the codecs that belong in it, the default first
 HOLDS = {
@@ -89,16 +91,28 @@ class Settings:
             )
         return first, last or 0
 
-    def codec_for(self, suffix: str, layout: Layout) -> str:
-        """Return the name of the codec for a file of this suffix and samples that lie like this."""
+    def codec_for(self, suffix: str, layout: Layout, height: int, width: int, path: object = "") -> str:
+        """Return the name of the codec for a file of this suffix, and samples of this size that lie like this."""
         held = HOLDS[suffix]
-        if self.codec != "auto":
-            if self.codec not in held:
-                raise RequestError(f"--codec {self.codec}: not in {suffix} files; expected {', '.join(held)}")
-            return self.codec
-        name = "ffv1" if layout.kind == "rgb" and "ffv1" in held else held[0]
+        if self.codec not in ("auto", *held):
+            raise RequestError(f"--codec {self.codec}: not in {suffix} files; expected {', '.join(held)}")
+        odd = any(side % 2 and halved for side, halved in zip((height, width), layout.down, strict=True))
+        fit = [name for name in held if not (odd and CODECS[name].even)]
+        wanted = fit if self.codec == "auto" else [name for name in fit if name == self.codec]
+        if not wanted:
+            tried = " or ".join(held) if self.codec == "auto" else self.codec
+            raise RequestError(
+                f"{path}: {tried} takes no odd size such as {width}x{height} with chroma of half the size; "
+                f"expected {'--codec ' + ' or '.join(fit) if fit else 'a .mkv or .mp4'}"
+            )
+        lossy = [name for name in wanted if CODECS[name].crf is not None]
+        name = "ffv1" if layout.kind == "rgb" and "ffv1" in wanted else [*lossy, *wanted][0]
         self._check_quality(name)
         return name
+
+    def decisive(self) -> dict[str, object]:
+        """Return what decides which frames a result has, and their samples."""
+        return {"frames": self.frames, "codec": self.codec, "crf": self.crf}
 
     def asked(self) -> str:
         """Return the first option that is not at its default, as it was typed."""

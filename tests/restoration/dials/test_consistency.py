@@ -94,3 +94,19 @@ def test_pictures_and_images_are_corrected():
     assert str(refusal.value) == (
         "--consistent: 'identity' has scale 1; expected a restorer that enlarges, whose result can be reduced again"
     )
+
+
+def test_clipping_leaves_no_more_than_rounding_does(monkeypatch):
+    rows, columns = np.mgrid[:96, :128] / 6
+    clean = np.stack([0.5 + 0.5 * np.sin(rows + c) * np.sin(columns) for c in range(3)], -1)
+    degraded = to_samples(resize(torch.from_numpy(clean).permute(2, 0, 1)[None].float(), scale=0.5), 8)
+    noise = torch.rand(1, 3, 96, 128, generator=torch.manual_seed(0)) - 0.5
+    restored = to_samples(resize(to_float(degraded), scale=2) + 0.4 * noise, 8)
+
+    def rest(passes):
+        monkeypatch.setattr(consistency, "PASSES", passes)
+        samples = restored.copy()
+        back_project(samples, degraded, 2)
+        return 255 * residual(samples, degraded, 2).largest
+
+    assert rest(1) > 4 and rest(8) < 2

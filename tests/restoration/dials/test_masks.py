@@ -1,5 +1,7 @@
 """Masks: which belongs to which picture, what a restorer sees, and what stays as it was."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -115,6 +117,20 @@ def test_files_with_masks(tmp_path):
     assert report.measured[tmp_path / "out" / "a.png"]["delta_e_max"] < 1e-6 and report.notes == []
 
 
+def test_a_picture_filled_by_another_mask_is_said(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    source = save(tmp_path / "in" / "a.png", random_samples())
+    mask = save_mask(tmp_path / "m.png", some_hole())
+
+    def notes(path):
+        return apply(painter(), [source], tmp_path / "out", masks=Masks(path)).notes
+
+    assert notes(mask) == [] and notes(Path("m.png")) == []  # by whatever name
+    save_mask(mask, ~some_hole())
+    (note,) = notes(mask)
+    assert "kept, but was made with mask " in note
+
+
 def test_masks_that_have_no_place_are_refused(tmp_path):
     source = save(tmp_path / "a.png", random_samples())
     mask = Masks(save_mask(tmp_path / "m.png", some_hole()))
@@ -123,7 +139,7 @@ def test_masks_that_have_no_place_are_refused(tmp_path):
     for restorer, masks, line in [
         (load("identity"), mask, f"--mask {tmp_path}/m.png: 'identity' takes no mask"),
         (painter(), None, "'paint' needs a mask beside the image: expected --mask FILE or folder"),
-        (several, mask, "'paint' needs more than an image: neighbour, flow"),
+        (several, mask, "'paint' restores frames by those around them: expected videos alone"),
     ]:
         with pytest.raises(RequestError) as refusal:
             apply(restorer, [source], tmp_path / "out", masks=masks)

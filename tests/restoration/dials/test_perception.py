@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from restoration.apply import restore_image
 from restoration.dials.perception import with_perception
 from restoration.dials.sampling import with_sampling
 from restoration.errors import RequestError
@@ -122,7 +123,10 @@ def test_dials_that_do_not_exist_are_refused():
     for p in (-0.1, 1.5, float("nan")):
         assert refusal(high, p, low) == f"--perception {p:g}: expected a number from 0 to 1"
     assert refusal(high, 0.5, scaled(1.0, "big", scale=2)) == "--with big: scale 2; expected 1, as 'high' has"
-    assert refusal(high, 0.5, low, "weight") == "--interpolate weight: expected outputs or weights"
+    assert (
+        refusal(high, 0.5, low, "weight")
+        == "--interpolate weight: expected outputs or weights; did you mean 'weights'?"
+    )
     assert refusal(high, 0.5, by="weights") == (
         "--interpolate weights: expected --with FILE, a network of the same configuration"
     )
@@ -191,6 +195,29 @@ def test_steps_and_seed_are_those_asked_for(flow):
         assert torch.equal(with_sampling(other, steps=3, seed=0)(image), usual)
     assert other.card.network == {**flow.card.network, "steps": 1, "seed": 5} and other.digest == flow.digest
     assert with_sampling(flow) is flow
+
+
+def test_restore_takes_steps_and_seed(flow):
+    image = torch.rand(1, 3, 16, 16)
+    with torch.inference_mode():
+        assert torch.equal(flow.restore(image).image, flow(image))
+        other = flow.restore(image, steps=1, seed=5).image
+        assert torch.equal(other, with_sampling(flow, steps=1, seed=5)(image))
+        assert torch.equal(flow.restore(image).image, flow(image)) and flow.network.steps == 3
+    assert (other - flow(image)).abs().max() > 1e-4
+
+
+@pytest.mark.parametrize("options", [{}, {"wrap": "both"}, {"ensemble": True}])
+def test_a_seed_gives_the_same_picture_tiled_or_not(flow, options):
+    image = torch.rand(1, 3, 48, 64, generator=torch.manual_seed(1))
+    seeded = with_sampling(flow, seed=7)
+    whole, tiled = (
+        restore_image(seeded, image, tile=tile, precision="fp32", **options) for tile in ("off", 32)
+    )
+    apart = (whole - restore_image(flow, image, tile="off", precision="fp32", **options)).std()
+    assert (whole - tiled).std() < apart / 5  # noise of another place would be as far as another seed's
+    with torch.inference_mode():
+        assert torch.equal(seeded(image), seeded(image[:1]))  # and it is of the beginning again
 
 
 def test_steps_and_seed_without_meaning_are_refused(flow):

@@ -4,11 +4,12 @@ import sys
 
 import pytest
 import torch
-from clips import av, times, tone, write
+from clips import av, farthest, planes, times, tone, write
 
 from restoration.apply import apply
 from restoration.errors import ImageError, RequestError
 from restoration.image import write_image
+from restoration.restorers import baseline
 from restoration.video import Films, Settings, restore_video
 
 
@@ -49,14 +50,36 @@ def test_interlaced_and_transparent_videos_are_refused(tmp_path, identity):
 
 def test_what_a_codec_cannot_do_is_refused(tmp_path, identity):
     write(tmp_path / "odd.mkv", codec="ffv1", size=(47, 63), frames=3)
-    with pytest.raises(RequestError, match=r"libx264 in .mp4 does not take 63x47 yuv420p"):
-        restore_video(identity, tmp_path / "odd.mkv", tmp_path / "b.mp4")
+    for name, settings, line in [
+        (
+            "b.mp4",
+            Settings(codec="h265"),
+            "h265 takes no odd size such as 63x47 .*; expected --codec vp9 or av1$",
+        ),
+        ("b.mov", Settings(), "h264 or h265 takes no odd size such as 63x47 .*; expected a .mkv or .mp4$"),
+    ]:
+        with pytest.raises(RequestError, match=f"odd.mkv: {line}"):
+            restore_video(identity, tmp_path / "odd.mkv", tmp_path / name, settings=settings)
     write(tmp_path / "rgb.mkv", codec="ffv1", pix_fmt="bgr0", frames=3)
     with pytest.raises(
         RequestError, match=r"samples are bgr0, which libx264 does not encode; expected --codec h265"
     ):
         restore_video(identity, tmp_path / "rgb.mkv", tmp_path / "b.mp4")
     assert not list(tmp_path.glob(".b*"))
+
+
+@pytest.mark.parametrize("name", ["b.mkv", "b.mp4"])
+def test_an_odd_size_gets_a_codec_that_takes_it(tmp_path, identity, name):
+    source = write(tmp_path / "odd.webm", codec="libvpx-vp9", size=(47, 63), frames=3)
+    before = planes(source)
+    said = "h264 takes no odd sizes with chroma of half the size"
+    for scale, network in ((1, identity), (2, baseline("nearest-x2"))):
+        settings = Settings(crf=0 if scale == 1 else None)
+        notes = restore_video(network, source, tmp_path / name, settings=settings)
+        assert notes == ((f"encoded as vp9: {said}",) if scale == 1 else ())
+        after = planes(tmp_path / name)
+        assert [frame[0].shape for frame in after] == [(47 * scale, 63 * scale)] * 3
+        assert scale == 2 or farthest(before, after) == 0
 
 
 @pytest.mark.parametrize(("settings", "message"), [
@@ -104,14 +127,56 @@ def test_one_bad_video_stops_nothing(tmp_path, identity):
     (["a.mp4"], ".", r"a.mp4: would replace an input"),
     (["a.mp4", "sub/a.mp4"], "out", r"a.mp4: would be written from both"),
     (["none.mp4"], "out", r"none.mp4: no such file or folder"),
+    (["a.mp4", "sub"], "both.mp4", r"--out both.mp4: names a file; expected a folder, as the input is not one file"),
+    (["a.mp4", "sub"], "text", r"--out text: names a file; expected a folder, as the input is not one file"),
 ])  # fmt: skip
 def test_requests_that_are_refused(tmp_path, identity, monkeypatch, inputs, out, message):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "sub").mkdir()
+    (tmp_path / "text").write_text("a file")
     write(tmp_path / "a.mp4", frames=2)
     write(tmp_path / "sub" / "a.mp4", frames=2)
     with pytest.raises(RequestError, match=message):
         apply(identity, inputs, out)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.mp4", "sub", "text"]
+
+
+@pytest.mark.parametrize(
+    ("options", "asked"), [({"format": "png"}, "--format png"), ({"quality": 5}, "--quality 5")]
+)
+def test_what_is_asked_of_pictures_alone_is_refused_for_videos(tmp_path, identity, options, asked):
+    source = write(tmp_path / "a.mp4", frames=2)
+    with pytest.raises(RequestError, match=f"{asked}: no picture among the inputs"):
+        apply(identity, [source], tmp_path / "out", **options)
+
+
+def test_videos_made_otherwise_are_kept_but_said(tmp_path, identity):
+    source, out = write(tmp_path / "a.mp4", frames=3), tmp_path / "out"
+
+    def notes(restorer=identity, target=out, **settings):
+        report = apply(restorer, [source], target, films=Films(Settings(**settings)))
+        return [note.split("kept, but ")[1] for note in report.notes]
+
+    assert notes() == [] and notes() == []
+    assert notes(crf=3) == ["was made with video.crf none; --overwrite makes it again"]
+    assert notes(segment=2) == []  # it decides no sample
+    (note,) = notes(baseline("nearest-x2"))
+    assert note.startswith("was made with network.name identity, restorer ")
+    write(source, frames=2)
+    assert notes() == ["was made of another source; --overwrite makes it again"]
+    unknown = "what made it is not known; --overwrite makes it again"
+    assert notes(target=tmp_path / "b.mp4") == [] and notes(target=tmp_path / "b.mp4") == [unknown]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.mp4", "b.mp4", "out"]
+
+
+def test_a_wrong_request_for_one_of_many_stops_none(tmp_path, identity):
+    write(tmp_path / "fields.mkv", options={"x264-params": "tff=1"}, frames=3)
+    write_image(tmp_path / "c.png", torch.rand(1, 3, 8, 8))
+    report = apply(identity, [tmp_path], tmp_path / "out")
+    assert [path.name for path in report.written] == ["c.png"]
+    assert [line.split(": ", 1)[1] for line in report.failed.values()] == [
+        "is interlaced; expected progressive frames (deinterlace it first); skipped"
+    ]
 
 
 def test_frames_without_a_video_are_refused(tmp_path, identity):

@@ -1,5 +1,6 @@
 """Videos through a restorer: frames, times, other streams, tags, cuts, interruptions, refusals."""
 
+import re
 from fractions import Fraction
 
 import numpy as np
@@ -8,6 +9,7 @@ import torch
 from clips import MILLISECOND, Inverse, av, farthest, frame_of, packets, planes, restorer, tags, times, write
 
 from restoration.apply import Inference
+from restoration.degradations.resize import resize
 from restoration.errors import RequestError
 from restoration.networks.network import Network
 from restoration.video import Settings, restore_video
@@ -133,6 +135,13 @@ def test_rotation_is_kept(tmp_path, identity):
     with av.open(str(tmp_path / "b.mp4")) as container:
         frame = next(container.decode(video=0))
         assert (frame.rotation, frame.width, frame.height) == (90, 64, 48)
+
+
+def test_colours_that_drift_are_said(tmp_path, identity):
+    source = write(tmp_path / "a.mkv", pix_fmt="yuv444p", codec="ffv1", frames=7, colour=(2, 1, 1, 1))
+    assert restore_video(identity, source, tmp_path / "b.mkv", settings=LOSSLESS) == ()
+    (note,) = restore_video(restorer(Inverse()), source, tmp_path / "c.mkv", settings=LOSSLESS)
+    assert re.fullmatch(r"frame [05]: colours drift by ΔE \d+\.\d in the mean, .* at most \(R .*\)", note)
 
 
 # --- everything else in the file
@@ -267,6 +276,24 @@ def test_rbpn_restores_a_video(tmp_path):
     source = write(tmp_path / "a.mp4", frames=4, size=(32, 48))
     restore_video(small, source, tmp_path / "b.mkv", settings=LOSSLESS, inference=Inference(precision="fp32"))
     assert [frame[0].shape for frame in planes(tmp_path / "b.mkv")] == [(64, 96)] * 4
+
+
+def test_frames_restored_by_several_are_made_consistent(tmp_path):
+    class Dim(Network):
+        scale, receptive_field, conditions = 2, 0, ("neighbour",) * 6
+
+        def forward(self, degraded):
+            return 0.95 * degraded[:, :3].repeat_interleave(2, -1).repeat_interleave(2, -2)
+
+    source = write(tmp_path / "a.mkv", frames=3, codec="ffv1", pix_fmt="yuv444p", colour=(2, 1, 1, 1))
+    consistent = Inference(precision="fp32", consistent=True)
+    notes = restore_video(
+        restorer(Dim()), source, tmp_path / "c.mkv", settings=LOSSLESS, inference=consistent
+    )
+    assert any(note.startswith("consistent with the input before frames are rounded") for note in notes)
+    for one, other in zip(planes(source), planes(tmp_path / "c.mkv"), strict=True):
+        luma = resize(torch.from_numpy(other[0]).double()[None, None], scale=0.5)[0, 0].numpy()
+        assert np.abs(luma - one[0]).max() < 1  # of 255: rounding
 
 
 @pytest.mark.parametrize("suffix", [".mkv", ".mp4", ".mov"])
