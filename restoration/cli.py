@@ -32,14 +32,14 @@ def main() -> None:
     """Run the command line; every failure is one line and an exit code."""
     try:
         code = app(standalone_mode=False)
-    except typer.Abort:
-        code = 130
+        if code == 130:  # what typer makes of Ctrl-C
+            code = _fail("interrupted", code)
+    except (typer.Abort, KeyboardInterrupt):
+        code = _fail("interrupted", 130)
     except UsageError as error:
-        code = _fail(error.format_message(), 2)
+        code = _fail(" ".join(error.format_message().split()), 2)  # typer lists choices on lines of their own
     except RestorationError as error:
         code = _fail(str(error), error.exit_code)
-    except KeyboardInterrupt:
-        code = _fail("interrupted", 130)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 1
@@ -102,7 +102,7 @@ def train(
 @app.command()
 def apply(
     restorer: Annotated[
-        str, typer.Argument(help="A file, a shipped name (`list restorers`), or bicubic-x4.")
+        str, typer.Argument(help="A weights file, a name of `list restorers`, or hf:OWNER/NAME.")
     ],
     inputs: Annotated[list[str], typer.Argument(metavar="INPUT...", help="Images, videos, folders, globs.")],
     out: Annotated[Path, typer.Option(help="Folder; or a file, for one input.")],
@@ -129,13 +129,21 @@ def apply(
     set_: Set = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing outputs.")] = False,
     suffix: Annotated[str, typer.Option(help="Added to every output's name.")] = "",
-    format_: Annotated[str, typer.Option("--format", help="png, jpg, webp, tif or keep.")] = "keep",
-    max_pixels: Annotated[int, typer.Option(help="Refuse larger images by their header.")] = 512_000_000,
+    format_: Annotated[
+        str, typer.Option("--format", help="keep, png, jpg, webp, avif, tif, bmp, ppm or gif.")
+    ] = "keep",
+    quality: Annotated[
+        int | None, typer.Option(help="Of JPEG, WebP and AVIF, 1 to 100; a JPEG keeps its own by default.")
+    ] = None,
+    max_pixels: Annotated[
+        int, typer.Option(help="Refuse larger images by their header.", min=1)
+    ] = 512_000_000,
     shard: Annotated[str, typer.Option(help="i/n: the i-th of n shares of the files, from 0.")] = "",
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
     """Restore images, videos, folders or globs; existing outputs are kept, one unreadable file stops nothing."""
+    from restoration import distributed
     from restoration.apply import apply as run
     from restoration.applying.pace import Pace
     from restoration.printing import applied
@@ -146,9 +154,10 @@ def apply(
     report = run(
         chosen, inputs, out, **vars(how), masks=dials.masks(mask, hole),
         films=video.films(frames, codec, crf, segment, quiet or json), overwrite=overwrite, suffix=suffix,
-        format=format_, max_pixels=max_pixels, shard=_shard(shard), pace=Pace(quiet or json),
+        format=format_, quality=quality, max_pixels=max_pixels, shard=_shard(shard), pace=Pace(quiet or json),
     )  # fmt: skip
-    applied(report, quiet, json)
+    if distributed.rank() == 0:
+        applied(report, quiet, json)
     raise typer.Exit(report.exit_code)
 
 
@@ -263,6 +272,10 @@ def _shard(text: str) -> tuple[int, int] | None:
 
     if not text:
         return None
+    if "RANK" in os.environ and os.environ.get("WORLD_SIZE", "1") != "1":
+        raise RequestError(
+            f"--shard {text}: the ranks of torchrun share the files; expected one or the other"
+        )
     which, _, total = text.partition("/")
     if not (which.isdecimal() and total.isdecimal() and int(which) < int(total)):
         raise RequestError(f"--shard {text}: expected i/n with i from 0 to n-1")

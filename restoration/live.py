@@ -52,7 +52,7 @@ class Live:
     def note(self, line: str) -> None:
         """Print one line beside the bar."""
         if self.bar:
-            self.bar.console.print(line, highlight=False)
+            self.bar.console.print(line, highlight=False, markup=False, emoji=False, soft_wrap=True)
         elif not self.quiet:
             print(line, file=sys.stderr, flush=True)
 

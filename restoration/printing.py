@@ -37,16 +37,40 @@ def applied(report: "Report", quiet: bool, as_json: bool) -> None:
     counts = {"written": len(report.written), "kept": len(report.kept), "failed": len(report.failed)}
     if as_json:
         result: dict[str, Any] = counts | {"files": [str(path) for path in report.written]}
+        if report.pixels:
+            result |= {"seconds": round(report.seconds, 3), "megapixels": report.pixels / 1e6}
         if report.measured:
             result["measured"] = {str(path): values for path, values in report.measured.items()}
         if report.tiling:
             result["tiling"] = report.tiling
+        if report.lost:
+            result["lost"] = report.lost
         if report.notes:
             result["notes"] = report.notes
         print(json.dumps(result))
     elif not quiet:
-        print(", ".join(f"{count} {what}" for what, count in counts.items() if count) or "nothing to do")
+        done = ", ".join(f"{count} {what}" for what, count in counts.items() if count) or "nothing to do"
+        print(done + _pace(report))
         for note in report.notes[:NOTES]:
             print(note, file=sys.stderr)
         if len(report.notes) > NOTES:
             print(f"and {len(report.notes) - NOTES} notes more: see --json", file=sys.stderr)
+
+
+def _pace(report: "Report") -> str:
+    """Return how long it took and at which rate, where pictures were restored."""
+    if not report.pixels:
+        return ""
+    megapixels, seconds = report.pixels / 1e6, max(report.seconds, 1e-9)
+    return f": {_rounded(megapixels)} megapixels in {duration(seconds)}, {_rounded(megapixels / seconds)} a second"
+
+
+def _rounded(value: float) -> str:
+    return f"{value:.2f}" if value >= 1 else f"{value:.2g}"
+
+
+def duration(seconds: float) -> str:
+    """Return a time in the unit that suits it."""
+    if seconds > 5400:
+        return f"{seconds / 3600:.1f} h"
+    return f"{seconds / 60:.1f} min" if seconds > 90 else f"{seconds:.1f} s"

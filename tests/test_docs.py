@@ -15,6 +15,7 @@ from restoration.benchmarks.protocol import load_protocol
 from restoration.degradations.degraded import Degradation, Degraded, one_per_image
 from restoration.degradations.draws import Keys, generator
 from restoration.experiment import load
+from restoration.image import write_image
 from restoration.losses import LOSSES
 from restoration.losses.discriminators import Discriminator, Patch
 from restoration.losses.loss import Loss, per_image, same_shape
@@ -104,3 +105,42 @@ def test_links_lead_somewhere_and_nothing_waits_to_be_filled_in(page):
     for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", prose):
         assert "://" in target or (page.parent / target).exists(), f"{page.name}: {target}"
     assert not re.search(r"\{\w+\}|TODO|FIXME", prose)
+
+
+def test_the_page_on_applying_names_options_that_there_are():
+    from typer.main import get_command
+
+    from restoration.cli import app
+
+    commands = get_command(app).commands
+    known = {
+        option
+        for command in (
+            commands["apply"], commands["benchmark"], commands["weights"].commands["import"],
+            commands["weights"].commands["export"],
+        )
+        for parameter in command.params
+        for option in parameter.opts
+    } | {"--nproc-per-node"}  # fmt: skip
+    page = (ROOT / "docs/apply.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", page)) - {"--scale"}
+    assert len(named) > 20 and named <= known, named - known
+    described = {
+        option for parameter in commands["apply"].params for option in parameter.opts if "--" in option
+    }
+    assert described - named <= {"--device", "--interpolate", "--segment", "--help"}, described - named
+
+
+def test_the_page_on_applying_links_to_pages_that_there_are():
+    for link in re.findall(r"\]\((?!http)([^)#]+)\)", (ROOT / "docs/apply.md").read_text(encoding="utf-8")):
+        assert (ROOT / "docs" / link).exists(), link
+
+
+def test_applying_from_python_as_the_page_shows_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photos").mkdir()
+    write_image(tmp_path / "photos" / "a.png", torch.rand(1, 3, 9, 12))
+    found = {"image": torch.rand(1, 3, 9, 12)}
+    exec(blocks("docs/apply.md", "python")[0], found)
+    assert found["large"].shape == (1, 3, 36, 48)
+    assert found["report"].written == [Path("large/a.png")] and not found["report"].failed

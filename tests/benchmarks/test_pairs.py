@@ -63,6 +63,32 @@ def test_unequal_sizes_and_unreadable_files_are_named_and_the_rest_is_scored(fol
     assert found.problems == [f"{restored}/a_SR.png: not a readable image (empty file)"]
 
 
+def test_the_scale_that_makes_sizes_equal_is_named(folders):
+    restored, clean = folders
+    write(clean / "a.png", np.zeros((43, 37, 3), np.uint8))
+    (problem,) = score_pairs(restored, clean, ["psnr-y"]).problems
+    assert problem == (
+        f"{restored}/a_SR.png: 36x40 pixels; expected the 37x43 of {clean}/a.png "
+        "(--set scale=4 crops it to that); skipped"
+    )
+    assert not score_pairs(restored, clean, ["psnr-y"], ["scale=4"]).problems
+
+
+def test_grey_files_are_scored_as_they_are_where_all_are_grey(tmp_path):
+    clean = np.random.default_rng(1).integers(10, 240, (40, 36), dtype=np.uint8)
+    write(tmp_path / "clean" / "a.png", clean)
+    write(tmp_path / "restored" / "a.png", clean + np.uint8(5))
+    (row,) = score_pairs(tmp_path / "restored", tmp_path / "clean", ["psnr-y"]).rows
+    assert row.convention == "grey,border=0,uint8-output"
+    assert row.per_image["a.png"] == pytest.approx(20 * np.log10(51), abs=1e-5)
+    (row,) = score_pairs(tmp_path / "restored", tmp_path / "clean", ["psnr-y"], ["colour=rgb"]).rows
+    assert row.convention == "y-float,border=0,uint8-output"
+    for folder in ("clean", "restored"):
+        write(tmp_path / folder / "b.png", np.repeat(clean[..., None], 3, 2))
+    (row,) = score_pairs(tmp_path / "restored", tmp_path / "clean", ["psnr-y"]).rows
+    assert row.convention == "y-float,border=0,uint8-output"
+
+
 def test_missing_and_empty_folders_and_unknown_metrics_are_one_line(folders, tmp_path):
     restored, clean = folders
     assert refusal(tmp_path / "none", clean) == f"--pairs {tmp_path}/none: no such folder"
