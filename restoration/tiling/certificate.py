@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from restoration.tiling.parts import by_parts, fetch_from
+from restoration.tiling.spot import Spot, at
 from restoration.tiling.windows import Fetch, Function, Tiling, Window, up
 
 EXACT = 1e-5  # of the result's standard deviation: tiles that differ no more from the whole are called exact
@@ -111,7 +112,7 @@ def _as_whole(
     expected = function(strip)[..., *core.slices(tiling.scale)]
     for margin in margins:
         window = replace(tiling, halo=margin, wrap="off").grown(core, whole)
-        made = function(fetch_from(strip)(window))[..., *core.slices(tiling.scale, window)]
+        made = _placed(function, fetch_from(strip), window, whole)[..., *core.slices(tiling.scale, window)]
         if _difference(made, expected).largest <= ENOUGH:
             return margin
     return full
@@ -126,11 +127,16 @@ def _as_next(
         if margin < FARTHER * tried:
             continue
         window = replace(tiling, halo=margin, wrap="off").grown(core, whole)
-        made = function(fetch(window))[..., *core.slices(tiling.scale, window)]
+        made = _placed(function, fetch, window, whole)[..., *core.slices(tiling.scale, window)]
         if before is not None and _difference(before, made).largest <= ENOUGH:
             return tried
         tried, before = margin, made
     return tiling.margin
+
+
+def _placed(function: Function, fetch: Fetch, window: Window, whole: Window) -> Tensor:
+    with at(Spot(window, whole.bottom, whole.right)):
+        return function(fetch(window))
 
 
 def noise(channels: int, height: int, width: int, conditions: int = 0, coarse: bool = False) -> Tensor:
