@@ -1,6 +1,7 @@
 """Weights that others published, for the command line: found, fetched, verified; refusals are of this package."""
 
 import shutil
+import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -64,11 +65,16 @@ def fetch(name: str) -> str:
 
 
 def lines() -> dict[str, str]:
-    """Return one line per entry: size, licence, whether it is here."""
+    """Return one line per entry: file, size, sha256, licence, source, whether it is here."""
     return {
-        name: f"{entry.file}, {entry.size}, {entry.licence}; {'here' if find(name) else 'not here'}"
+        name: f"{entry.file}, {entry.size}, sha256 {entry.sha256[:8]}…, {entry.licence}, from {_host(entry.source)}; "
+        f"{'here' if find(name) else 'not here'}"
         for name, entry in CATALOGUE.items()
     }
+
+
+def _host(address: str) -> str:
+    return urllib.parse.urlsplit(address).netloc
 
 
 @contextmanager

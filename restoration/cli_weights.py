@@ -46,7 +46,10 @@ def verify(
     """Check that weights on this machine are the published ones."""
     from restoration import catalogue
 
-    for entry in [name] if name else [n for n in catalogue.CATALOGUE if catalogue.find(n)]:
+    here = [name] if name else [n for n in catalogue.CATALOGUE if catalogue.find(n)]
+    if not here:
+        typer.echo(f"none of the published weights is on this machine: {', '.join(catalogue.CATALOGUE)}")
+    for entry in here:
         typer.echo(f"{entry}: {catalogue.require(entry)} is as published")
 
 
@@ -61,11 +64,20 @@ def import_(
         str | None, typer.Option(help="The licence of the weights; unknown by default.")
     ] = None,
     task: Annotated[str | None, typer.Option(help="What it restores, as denoising.")] = None,
+    autoencoder: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Of a denoiser of latents, as ResShift's and SinSR's.")
+    ] = None,
+    posterior_mean: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The predictor before a flow, as PMRF's.")
+    ] = None,
     set_: Set = None,
     overwrite: Overwrite = False,
     json: Json = False,
 ) -> None:
-    """Turn a checkpoint that others made into a file of ours with a card; --set says what its shapes cannot tell."""
+    """Turn a checkpoint that others made into a file of ours with a card; --set says what its shapes cannot tell.
+
+    Two files of one system become one restorer: a denoiser with its --autoencoder, a flow with its --posterior-mean.
+    """
     from dataclasses import asdict
 
     from restoration.config import override
@@ -73,12 +85,19 @@ def import_(
     from restoration.printing import dump
 
     settings = override({}, set_ or [])
-    adopted = adopt(file, out, name=name, licence=licence, task=task, settings=settings, overwrite=overwrite)
+    seconds = {"autoencoder": autoencoder, "posterior-mean": posterior_mean}
+    joins = {option: second for option, second in seconds.items() if second is not None}
+    adopted = adopt(
+        file, out, name=name, licence=licence, task=task, settings=settings, joins=joins, overwrite=overwrite
+    )
     card = adopted.card
     if json:
         typer.echo(dump({**asdict(adopted), "path": str(adopted.path)}))
         return
-    keywords = ", ".join(f"{key} = {value}" for key, value in card.network.items() if key != "name")
+    plain = {
+        key: value for key, value in card.network.items() if key != "name" and not isinstance(value, dict)
+    }
+    keywords = ", ".join(f"{key} = {value}" for key, value in plain.items())
     typer.echo(
         f"{adopted.path}: {card.network['name']} ({keywords})\n"
         f"scale {card.scale}, {adopted.parameters:,} parameters, licence: {card.licence}\n"

@@ -4,17 +4,19 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
 
 from restoration import weights
+from restoration.catalogue import digest
 from restoration.config import build
 from restoration.errors import ConfigError, RequestError, WeightsError
+from restoration.exporting.staging import staged
+from restoration.foreign import joining
 from restoration.networks import NETWORKS
 from restoration.networks.network import Network
-from restoration.networks.spandrel import Adapter, Spandrel
+from restoration.networks.spandrel import Adapter, Spandrel, for_applying
 from restoration.restorers.card import Card
 from restoration.restorers.network import Restorer
 from restoration.tiling import tiled
@@ -38,28 +40,30 @@ def adopt(
     licence: str | None = None,
     task: str | None = None,
     settings: Mapping[str, Any] | None = None,
+    joins: Mapping[str, Path] | None = None,
     overwrite: bool = False,
 ) -> Adopted:
     """Write the checkpoint ``source`` as safetensors with a card, by default beside it, and read it back.
 
+    ``joins`` names a second file by what it is (see `restoration.foreign.joining`): both become one restorer.
     ``settings`` replaces keywords that shapes cannot tell. What is not recognised, what cannot be built from a card
     alone, and a file that is there already, are refused; nothing is left behind.
     """
-    if not source.is_file():
-        raise WeightsError(f"{source}: no such file")
+    if source.is_dir():
+        raise WeightsError(f"{source}: a folder; expected a weights file")
+    if not source.exists():
+        raise WeightsError(f"{source}: no such file{weights.similar_beside(source)}")
     if weights.is_ours(source):
         raise WeightsError(f"{source}: a file of ours already; nothing to import")
     out = _place(source, out, overwrite)
-    restorer = weights.load(source, settings)
+    restorer = _joined(source, joins, settings or {}) if joins else weights.load(source, settings)
     network, table = rebuilt(restorer.network, restorer.card, source)
     training = {**restorer.card.training, "sha256": restorer.digest}
     card = dataclasses.replace(
         restorer.card, name=name or out.stem, task=task or restorer.card.task,
         licence=licence or restorer.card.licence, network=table, training=training,
     )  # fmt: skip
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(prefix=".", suffix=".part", dir=out.parent) as folder:
-        made = Path(folder) / out.name
+    with staged(out) as made:
         weights.save(made, network, card)
         again = weights.load(made)
         if not _equal(restorer, again):
@@ -67,6 +71,19 @@ def adopt(
         made.replace(out)
     parameters = sum(p.numel() for p in network.parameters())
     return Adopted(out, card, parameters, str(restorer.digest))
+
+
+def _joined(source: Path, joins: Mapping[str, Path], settings: Mapping[str, Any]) -> Restorer:
+    if len(joins) > 1:
+        raise RequestError(f"--{' and --'.join(joins)}: expected one of them")
+    ((option, second),) = joins.items()
+    if not second.is_file():
+        raise WeightsError(f"--{option} {second}: no such file")
+    network, table = joining.joined(source, option, second, settings)
+    task = "super-resolution" if network.scale > 1 else "restoration"
+    training = {"files": [source.name, second.name], "input": "[0, 1]", "channels": network.channels}
+    card = Card(source.stem, task, table, network.scale, licence=weights.FOREIGN_LICENCE, training=training)
+    return Restorer(network, card, digest(source)).eval()
 
 
 def rebuilt(network: Network, card: Card, source: Path) -> tuple[Network, dict[str, Any]]:
@@ -82,8 +99,9 @@ def rebuilt(network: Network, card: Card, source: Path) -> tuple[Network, dict[s
     complaint = ""
     for attempt in (lambda: table, lambda: _tidied(table, network)):
         try:
-            spec = attempt()
-            made = build(NETWORKS, spec, "network", "network")
+            with for_applying():
+                spec = attempt()
+                made = build(NETWORKS, spec, "network", "network")
             made.load_state_dict(state)
             return made.eval(), spec
         except (ConfigError, RuntimeError, TypeError, ValueError) as error:

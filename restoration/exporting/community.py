@@ -1,15 +1,16 @@
 """Files that BasicSR, spandrel, and so chaiNNer and ComfyUI read: written, read back, compared, then put in place."""
 
+import io
 import math
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from restoration import bridge
 from restoration.errors import RequestError, RestorationError, WeightsError
 from restoration.exporting.official import READERS, Official, Program, official
+from restoration.exporting.staging import staged
 from restoration.foreign import read_state
 from restoration.networks.network import Network
 from restoration.networks.spandrel import Adapter
@@ -32,25 +33,30 @@ def write(restorer: Restorer, path: Path, program: Program) -> str:
     if path.suffix not in SUFFIXES:
         raise RequestError(f"--out {path}: expected a name that ends in {' or '.join(SUFFIXES)}")
     found = official(restorer, program)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(prefix=".", suffix=".part", dir=path.parent) as folder:
-        made = Path(folder) / path.name
-        if path.suffix == ".pth":
-            torch.save({"params": found.state}, made)
-        else:
-            card = restorer.card
-            save_file(found.state, made, {"format": "pt", "name": card.name, "licence": card.licence})
+    with staged(path) as made:
+        made.write_bytes(_serialised(restorer, found, path.suffix))
         said = _checked(restorer, made, found, program)
         made.replace(path)
     return said
 
 
+def _serialised(restorer: Restorer, found: Official, suffix: str) -> bytes:
+    if suffix == ".safetensors":
+        card = restorer.card
+        return save(found.state, {"format": "pt", "name": card.name, "licence": card.licence})
+    stream = io.BytesIO()  # torch, writing to a full disk by itself, does not say so
+    torch.save({"params": found.state}, stream)
+    return stream.getvalue()
+
+
 def read_by_spandrel(path: Path) -> Network:
     """Return the network as spandrel's own loader makes it of ``path``, not clamped."""
-    from spandrel import ImageModelDescriptor, ModelLoader
+    from spandrel import ModelLoader, UnsupportedModelError
 
-    descriptor = ModelLoader(device="cpu").load_from_file(path)
-    assert isinstance(descriptor, ImageModelDescriptor)
+    try:
+        descriptor = ModelLoader(device="cpu").load_from_file(path)
+    except UnsupportedModelError:
+        raise WeightsError("of none of the layouts that it knows") from None
     return Adapter(descriptor.model, descriptor).eval()
 
 

@@ -44,8 +44,11 @@ def _onnx(restorer: Restorer, out: Path) -> str:
     found = onnx.write(restorer, out)
     sizes = ", ".join(f"{height}x{width}" for _, height, width in onnx.SIZES)
     times = ", ".join(f"{name} {seconds:.3f} s" for name, seconds in found.seconds.items())
+    own = f" (torch's own rounding there: {found.rounding:.0e})" if found.rounding else ""
+    count = "any number of pictures at once" if found.batch else "one picture at a time"
     return (
-        f"onnxruntime equals torch to {found.difference:.0e} of the output's standard deviation at {sizes}\n"
+        f"onnxruntime equals torch to {found.difference:.0e}{own} of the output's standard deviation at {sizes}; "
+        f"{count}\n"
         f"{onnx.TIMED}x{onnx.TIMED} pixels on this machine: {times}"
     )
 

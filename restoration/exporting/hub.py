@@ -7,8 +7,8 @@ from typing import Any
 
 from restoration import __version__, weights
 from restoration.errors import RequestError, RestorationError
-from restoration.exporting.hub_source import CONFIG, EXTRA, WEIGHTS, first_line
-from restoration.files import atomic
+from restoration.exporting.hub_source import CONFIG, EXTRA, WEIGHTS, first_line, quiet
+from restoration.exporting.staging import staged
 from restoration.restorers.card import Card
 from restoration.restorers.network import Restorer
 
@@ -23,14 +23,16 @@ LICENCES = (
 
 def write(restorer: Restorer, folder: Path) -> None:
     """Write model.safetensors (a file of ours, complete with its card), config.json and README.md into ``folder``."""
-    weights.save(folder / WEIGHTS, restorer, restorer.card)
-    texts = {
-        CONFIG: json.dumps(config(restorer.card), indent=2) + "\n",
-        README: model_card(restorer),
-    }
-    for name, text in texts.items():
-        with atomic(folder / name) as stream:
-            stream.write(text.encode())
+    there = folder.is_dir()  # and then perhaps another disk than its parent's
+    with staged(folder / WEIGHTS if there else folder) as place:
+        made = place.parent if there else place
+        weights.save(made / WEIGHTS, restorer, restorer.card)
+        (made / CONFIG).write_text(json.dumps(config(restorer.card), indent=2) + "\n", encoding="utf-8")
+        (made / README).write_text(model_card(restorer), encoding="utf-8")
+        for name in (WEIGHTS, CONFIG, README) if there else ():
+            (made / name).replace(folder / name)
+        if not there:
+            made.replace(folder)
 
 
 def push(folder: Path, repository: str, private: bool) -> str:
@@ -42,11 +44,12 @@ def push(folder: Path, repository: str, private: bool) -> str:
         raise RequestError(f"--push {repository}: huggingface_hub is not installed; {EXTRA}") from None
     try:
         client = huggingface_hub.HfApi(library_name=LIBRARY, library_version=__version__)
-        client.create_repo(repository, private=private, exist_ok=True)
-        done = client.upload_folder(
-            repo_id=repository, folder_path=folder, allow_patterns=[WEIGHTS, CONFIG, README],
-            commit_message=f"Restorer of {LIBRARY} {__version__}",
-        )  # fmt: skip
+        with quiet():
+            client.create_repo(repository, private=private, exist_ok=True)
+            done = client.upload_folder(
+                repo_id=repository, folder_path=folder, allow_patterns=[WEIGHTS, CONFIG, README],
+                commit_message=f"Restorer of {LIBRARY} {__version__}",
+            )  # fmt: skip
     except errors.HFValidationError:
         raise RequestError(f"--push {repository}: expected owner/name") from None
     except errors.OfflineModeIsEnabled:

@@ -1,6 +1,9 @@
 """Restorers of the Hugging Face hub, by ``hf:owner/name``; folders laid out as the hub has them."""
 
+import logging
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from restoration.errors import RequestError, WeightsError
@@ -9,39 +12,60 @@ PREFIX = "hf:"
 WEIGHTS = "model.safetensors"
 CONFIG = "config.json"
 EXTRA = 'pip install "restoration-suite[hub]"'
-ADDRESS = re.compile(r"hf:(?P<repo>[\w.-]+/[\w.-]+)(?:/(?P<file>[^@]+))?(?:@(?P<revision>.+))?")
+ADDRESS = re.compile(
+    r"hf:(?P<repo>[\w.-]+/[\w.-]+)(?:@(?P<before>[^/@]+))?(?:/(?P<file>[^@]+))?(?:@(?P<after>[^@]+))?"
+)
 
 
 def fetched(source: str) -> Path:
-    """Return the local copy of ``hf:owner/name[/file][@revision]``: its model.safetensors unless a file is named.
+    """Return the local copy of ``hf:owner/name[@revision][/file]``: its model.safetensors unless a file is named.
 
-    What is in the hub's cache is used without a network. Everything that stands in the way is one line.
+    The revision may stand behind the file as well, as one with a slash in its name must. What is in the hub's cache
+    is used without a network. Everything that stands in the way is one line.
     """
     address = ADDRESS.fullmatch(source)
-    if address is None:
-        raise WeightsError(f"{source}: expected hf:owner/name, with /file and @revision where needed")
+    if address is None or (address["before"] and address["after"]):
+        raise WeightsError(f"{source}: expected hf:owner/name, with @revision and /file where needed")
     try:
         import huggingface_hub
-        from huggingface_hub import errors
+        from huggingface_hub import constants, errors
     except ImportError:
         raise RequestError(f"{source}: huggingface_hub is not installed; {EXTRA}") from None
-    file = address["file"] or WEIGHTS
+    file, revision = address["file"] or WEIGHTS, address["before"] or address["after"]
     try:
-        return Path(huggingface_hub.hf_hub_download(address["repo"], file, revision=address["revision"]))
+        with quiet():
+            return Path(huggingface_hub.hf_hub_download(address["repo"], file, revision=revision))
     except errors.LocalEntryNotFoundError:
         raise WeightsError(
-            f"{source}: {file} is not in the hub's cache, and the hub is out of reach (no network, or offline)"
+            f"{source}: {file} is not in the hub's cache, {constants.HF_HUB_CACHE}, and the hub is out of reach "
+            f"(no network, or offline); where it is in reach: {_command(address['repo'], file, revision)}"
         ) from None
     except errors.RepositoryNotFoundError:
         raise WeightsError(f"{source}: no such repository on the hub, or a private one") from None
     except errors.RevisionNotFoundError:
-        raise WeightsError(f"{source}: the repository has no revision '{address['revision']}'") from None
+        raise WeightsError(f"{source}: the repository has no revision '{revision}'") from None
     except errors.EntryNotFoundError:
         raise WeightsError(
             f"{source}: the repository has no {file}; name another as hf:{address['repo']}/FILE"
         ) from None
     except Exception as error:  # the client's, or of the library below it that talks to the network
         raise WeightsError(f"{source}: could not be fetched: {first_line(error)}") from None
+
+
+def _command(repository: str, file: str, revision: str | None) -> str:
+    return f"hf download {repository} {file}" + (f" --revision {revision}" if revision else "")
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep back what the hub's client says of each attempt."""
+    logger = logging.getLogger("huggingface_hub")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 def first_line(error: BaseException) -> str:

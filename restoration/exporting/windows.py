@@ -1,4 +1,4 @@
-"""Window attention of spandrel's modules, for the time of an export in a form whose sizes stay open.
+"""Modules of spandrel's, for the time of an export in a form whose sizes stay open.
 
 SwinIR and its relatives (HAT, Swin2SR, DRCT) keep the mask of one size, compute others by writing into slices,
 and count images by dividing floating-point numbers: a graph of that holds for one size alone. Here masks come from
@@ -47,7 +47,14 @@ def _replacements(module: nn.Module) -> dict[str, Any]:
         found["calculate_mask"] = _masker(module)
     if hasattr(module, "input_resolution"):
         found["input_resolution"] = None  # of no picture: the kept mask is never taken
+    if hasattr(module, "update_params") and hasattr(module, "eval_conv"):
+        module.update_params()  # SPAN merges its kernels anew at every call
+        found["update_params"] = _nothing
     return found
+
+
+def _nothing() -> None:
+    pass
 
 
 def _masker(module: nn.Module) -> Callable[..., Tensor]:

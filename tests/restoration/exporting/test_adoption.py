@@ -71,6 +71,21 @@ def test_what_spandrel_finds_is_built_from_its_card_again(tmp_path, keywords):
     assert same(tmp_path / "a.pth", adopted.path)
 
 
+@pytest.mark.slow
+def test_what_is_applied_but_not_trained_is_taken_over_with_its_mask(tmp_path):
+    from spandrel.architectures.LaMa.__arch.LaMa import LaMa
+
+    torch.manual_seed(0)
+    torch.save(LaMa(in_nc=4, out_nc=3).state_dict(), tmp_path / "lama.pth")
+    adopted = adopt(tmp_path / "lama.pth")
+    first, second = weights.load(tmp_path / "lama.pth"), weights.load(adopted.path)
+    assert first.conditions == second.conditions == ("mask",)
+    image = torch.rand(1, 4, 24, 32, generator=torch.Generator().manual_seed(0))
+    image[:, 3] = image[:, 3].round()
+    with torch.no_grad():
+        assert torch.equal(first(image), second(image))
+
+
 def test_an_official_layout_is_taken_over_entirely(tmp_path):
     entries, about = layout("imdn", "IMDN_RTC")
     torch.save(formula_state(entries), tmp_path / "imdn_rtc.pth")
@@ -121,5 +136,7 @@ def test_what_cannot_be_read_is_one_line_and_leaves_nothing(tmp_path, stored, sa
 
 
 def test_other_names_are_refused(checkpoint):
-    assert "no such file" in refusal(WeightsError, checkpoint.with_name("absent.pth"))
+    said = refusal(WeightsError, checkpoint.with_name("thiers.pth"))
+    assert said.endswith(f"no such file; did you mean '{checkpoint}'?")
+    assert "a folder; expected a weights file" in refusal(WeightsError, checkpoint.parent)
     assert "ends in .safetensors" in refusal(RequestError, checkpoint, checkpoint.with_name("b.pth"))

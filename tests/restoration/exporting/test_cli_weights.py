@@ -86,6 +86,23 @@ def test_a_wrong_request_is_one_line_and_writes_nothing(run, tmp_path, monkeypat
     assert not list(tmp_path.iterdir())
 
 
+def test_a_missing_option_is_one_line_with_its_choices(run):
+    code, _, complaint = run("export", "sr-x4-small", "--out", "a")
+    assert code == 2 and complaint.count("\n") == 1 and "basicsr, hub, onnx, spandrel" in complaint
+
+
+def test_verifying_nothing_says_so(run, monkeypatch):
+    monkeypatch.setattr("restoration.catalogue.find", lambda _: None)
+    code, said, _ = run("verify")
+    assert code == 0 and said.startswith("none of the published weights is on this machine: alexnet, ")
+
+
+def test_the_list_says_digest_licence_and_source(run):
+    listed = " ".join(run("list")[1].split())
+    assert "vgg19-dcbb9e9d.pth, 548 MB, sha256 dcbb9e9d…, BSD-3-Clause" in listed
+    assert "from download.pytorch.org" in listed
+
+
 def test_the_command_line_imports_no_torch():
     code = "import sys, restoration.cli_weights; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

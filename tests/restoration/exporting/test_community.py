@@ -1,5 +1,8 @@
 """Files for BasicSR and spandrel: read back by those programs themselves, with difference 0."""
 
+import errno
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -147,6 +150,29 @@ def test_what_reads_back_otherwise_is_not_written(tmp_path, monkeypatch):
     monkeypatch.setattr(community, "read_by_spandrel", lambda _: other.network)
     with pytest.raises(RestorationError, match=r"would compute otherwise, by .* not written"):
         write(made(NAFNET), tmp_path / "a.pth", "spandrel")
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_spandrel_does_not_know_again_is_one_line(tmp_path):
+    spec = {
+        "name": "spandrel", "architecture": "ATD", "embed_dim": 12, "depths": [1], "num_heads": [2], "upscale": 2,
+        "upsampler": "pixelshuffledirect", "img_size": 16, "category_size": 16, "num_tokens": 8,
+    }  # fmt: skip
+    with pytest.raises(
+        RestorationError, match=r"does not read it back: of none of the layouts that it knows"
+    ):
+        write(made(spec), tmp_path / "a.pth", "spandrel")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+def test_a_full_disk_is_one_line(tmp_path, monkeypatch, suffix):
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(RestorationError, match=r"could not be written \(No space left on device\)"):
+        write(made(COMPACT), tmp_path / f"a{suffix}", "spandrel")
     assert not list(tmp_path.iterdir())
 
 

@@ -1,6 +1,9 @@
 """Folders as the Hugging Face hub has them, and its client: no network here."""
 
+import errno
 import json
+import logging
+import shutil
 
 import huggingface_hub
 import pytest
@@ -97,6 +100,8 @@ def test_a_licence_that_the_hub_does_not_know_is_named(restorer, tmp_path):
         ("hf:owner/tiny", ("owner/tiny", "model.safetensors", None)),
         ("hf:owner/tiny@v2", ("owner/tiny", "model.safetensors", "v2")),
         ("hf:owner/tiny/nets/a.safetensors@main", ("owner/tiny", "nets/a.safetensors", "main")),
+        ("hf:owner/tiny@main/nets/a.safetensors", ("owner/tiny", "nets/a.safetensors", "main")),
+        ("hf:owner/tiny/a.safetensors@refs/pr/1", ("owner/tiny", "a.safetensors", "refs/pr/1")),
     ],
 )
 def test_an_address_of_the_hub_is_fetched_and_loaded(folder, restorer, monkeypatch, address, expected):
@@ -113,7 +118,7 @@ def test_an_address_of_the_hub_is_fetched_and_loaded(folder, restorer, monkeypat
 @pytest.mark.parametrize(
     ("raised", "said"),
     [
-        (errors.LocalEntryNotFoundError("offline"), "is not in the hub's cache, and the hub is out of reach"),
+        (errors.LocalEntryNotFoundError("offline"), "and the hub is out of reach"),
         (ConnectionError("no route to host\nand more"), "could not be fetched: no route to host"),
     ],
 )
@@ -133,10 +138,62 @@ def test_offline_and_not_in_the_cache_is_one_line(monkeypatch, tmp_path):
     monkeypatch.setattr("huggingface_hub.file_download.constants.HF_HUB_CACHE", str(tmp_path))
     with pytest.raises(WeightsError) as caught:
         weights.load("hf:owner/tiny")
-    assert "hf:owner/tiny" in str(caught.value) and "\n" not in str(caught.value)
+    assert "\n" not in str(caught.value) and str(caught.value).startswith("hf:owner/tiny: ")
+    assert f"is not in the hub's cache, {tmp_path}, and" in str(caught.value)
+    assert str(caught.value).endswith("where it is in reach: hf download owner/tiny model.safetensors")
 
 
-@pytest.mark.parametrize("address", ["hf:tiny", "hf:", "hf:a b/c"])
+@pytest.fixture
+def cached(folder, tmp_path, monkeypatch):
+    """Put the files into a cache as the hub's client keeps it, and go offline."""
+    cache = tmp_path / "cache" / "models--owner--tiny"
+    revision = "0123456789abcdef0123456789abcdef01234567"
+    (cache / "refs").mkdir(parents=True)
+    for name in ("main", "v2"):
+        (cache / "refs" / name).write_text(revision)
+    shutil.copytree(folder, cache / "snapshots" / revision)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(cache.parent))
+
+
+@pytest.mark.parametrize(
+    "address", ["hf:owner/tiny", "hf:owner/tiny@v2", "hf:owner/tiny@v2/model.safetensors"]
+)
+def test_what_the_cache_holds_needs_no_network(cached, restorer, address):
+    assert same(weights.load(address), restorer)
+
+
+def test_another_revision_than_the_cached_one_is_named_with_its_command(cached):
+    with pytest.raises(WeightsError, match=r"hf download owner/tiny model\.safetensors --revision v3$"):
+        weights.load("hf:owner/tiny@v3")
+
+
+def test_the_clients_own_lines_are_kept_back(monkeypatch, caplog):
+    def download(*_, **__):
+        logging.getLogger("huggingface_hub.utils").warning("Retrying in 1s")
+        raise errors.LocalEntryNotFoundError("offline")
+
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", download)
+    with pytest.raises(WeightsError):
+        weights.load("hf:owner/tiny")
+    assert not caplog.records
+
+
+def test_a_folder_appears_whole_or_not_at_all(restorer, tmp_path, monkeypatch):
+    def full(_: object) -> str:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(hub, "model_card", full)
+    with pytest.raises(RestorationError, match=r"could not be written \(No space left on device\)"):
+        hub.write(restorer, tmp_path / "new")
+    assert not list(tmp_path.iterdir())
+    (tmp_path / "there").mkdir()
+    with pytest.raises(RestorationError):
+        hub.write(restorer, tmp_path / "there")
+    assert not list((tmp_path / "there").iterdir())
+
+
+@pytest.mark.parametrize("address", ["hf:tiny", "hf:", "hf:a b/c", "hf:a/b@v1/f@v2"])
 def test_a_malformed_address_says_what_was_expected(address):
     with pytest.raises(WeightsError, match="expected hf:owner/name"):
         weights.load(address)

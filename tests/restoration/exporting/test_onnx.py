@@ -155,6 +155,101 @@ def test_what_cannot_be_expressed_is_one_line(tmp_path):
     assert "\n" not in str(caught.value) and not list(tmp_path.iterdir())
 
 
+class Counting(Network):
+    """A network that fixes how many pictures it takes, or how high they are."""
+
+    def __init__(self, axis: int) -> None:
+        super().__init__()
+        self.axis = axis
+        self.weight = torch.nn.Parameter(torch.ones(1))
+
+    def forward(self, degraded: torch.Tensor) -> torch.Tensor:
+        return degraded * self.weight / int(degraded.shape[self.axis])
+
+
+@needs_packages
+def test_a_network_that_fixes_the_count_is_written_for_one_picture(tmp_path, monkeypatch):
+    monkeypatch.setattr(exporting, "TIMED", 32)
+    monkeypatch.setattr(exporting, "SIZES", ((1, 33, 41), (1, 7, 64)))
+    restorer = Restorer(Counting(0).eval(), Card("counting", "restoration", {"name": "counting"}))
+    assert not exporting.write(restorer, tmp_path / "a.onnx").batch
+    session = exporting._session(tmp_path / "a.onnx")
+    assert session.get_inputs()[0].shape == [1, 3, "height", "width"]
+    image = torch.rand(3, 3, 5, 6)
+    assert torch.equal(exporting._by_onnx(session)(image), image)
+
+
+@needs_packages
+@pytest.mark.slow
+def test_what_spandrel_computes_picture_by_picture_is_written_for_one(tmp_path, monkeypatch):
+    monkeypatch.setattr(exporting, "TIMED", 32)
+    spec = {
+        "name": "spandrel",
+        "architecture": "DRUNet",
+        "in_nc": 4,
+        "out_nc": 3,
+        "nc": [8, 8, 8, 8],
+        "nb": 2,
+    }
+    assert not exporting.write(made(spec), tmp_path / "a.onnx").batch
+
+
+@needs_packages
+def test_a_network_that_fixes_a_side_is_named_with_it(tmp_path):
+    restorer = Restorer(Counting(2).eval(), Card("counting", "restoration", {"name": "counting"}))
+    with pytest.raises(RestorationError, match="its code fixes the height of the picture; not written"):
+        exporting.write(restorer, tmp_path / "a.onnx")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("own", "taken"), [(0.0, False), (2e-4, False), (6e-4, True)])
+def test_beyond_the_tolerance_torchs_own_rounding_decides(monkeypatch, own, taken):
+    restorer = made(SPECS["dncnn"])
+    monkeypatch.setattr(
+        exporting, "_by_onnx", lambda _: lambda x: (y := whole(restorer.network, x)) + 1e-3 * y.std()
+    )
+    monkeypatch.setattr(exporting, "_rounding", lambda *_: own)
+    if taken:
+        difference, rounding = exporting.verified(None, restorer)
+        assert difference == pytest.approx(1e-3, rel=1e-2) and rounding == own
+    else:
+        with pytest.raises(RestorationError, match="onnxruntime differs by"):
+            exporting.verified(None, restorer)
+
+
+def test_masks_leave_something_known():
+    restorer = Restorer(made(SPECS["dncnn"]).network, Card("a", "inpainting", {"name": "a"}))
+    restorer.conditions = ("mask",)
+    mask = exporting.picture(restorer, (1, 32, 40))[0, -1]
+    assert mask[:8, :10].all() and mask.sum() == 80
+
+
+OPEN = {
+    "hdit": {"name": "hdit", "widths": (8,), "depths": (1,), "attention": ("neighbourhood",), "head": 8, "patch": 2,
+             "kernel": 7, "mapping_width": 8, "mapping_depth": 1, "mapping_hidden": 8},
+    "resshift-unet": {"name": "resshift-unet", "width": 32, "levels": (1,), "blocks": (1,), "attention": (0,),
+                      "swin_width": 32, "head": 16, "window": 2, "size": 4, "expansion": 1.0},
+    "swinir-packed": {"name": "swinir-packed", "width": 8, "groups": (2,), "heads": 2, "window": 2, "packing": 2,
+                      "enlargement": 2},
+}  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", OPEN)
+def test_attention_keeps_sizes_and_counts_open(name):
+    network = made(OPEN[name]).network
+    axes = ({0: torch.export.Dim.DYNAMIC, 2: torch.export.Dim.DYNAMIC, 3: torch.export.Dim.DYNAMIC},)
+    module = AnySize(network).eval()
+    with torch.no_grad():
+        traced = torch.export.export(
+            module, (torch.rand(2, 3, 35, 43),), dynamic_shapes=axes, strict=False
+        ).module(check_guards=False)
+        for size in ((1, 33, 41), (3, 41, 30), (1, 5, 3)):
+            image = torch.rand(size[0], 3, *size[1:])
+            expected = module(image)
+            assert (traced(image) - expected).abs().max() <= 1e-5 * expected.std()
+
+
 def test_absent_packages_are_one_line_naming_the_extra(tmp_path, monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(
