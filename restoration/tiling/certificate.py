@@ -19,6 +19,7 @@ FARTHER = 1.25  # times a margin, at least, is the one that it is compared with
 ENOUGH = (
     3e-7  # of the standard deviation: a thirtieth of what may be, as other places of a picture may show more
 )
+LEAST = 32  # and of a tile that is compared
 LARGEST = 1024  # side of a crop, at most
 FLAT = 0.02  # standard deviation of a crop below which it shows too little
 PATCH = 16  # pixels between colours of smooth noise
@@ -47,9 +48,7 @@ def difference(
     least as much around them as they see. A crop without detail shows nothing: noise takes its place.
     """
     exact = tiling.receptive_field is not None
-    core = min(side, up(CORE + side % CORE, tiling.grid)) if exact else side
-    if exact and 2 * core > max(side, 4 * CORE):  # takes no more memory than tiles do
-        core = up(CORE, tiling.grid)
+    core = min(side, up(LEAST + (side - LEAST) % CORE, tiling.grid)) if exact else side
     seen = max(2 * (tiling.margin + core), side + 2 * tiling.margin)
     extent = min(LARGEST, seen) if exact else core * 3 // 2
     beyond = (
