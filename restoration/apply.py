@@ -51,7 +51,7 @@ def restore_image(
     device: str | torch.device = "cpu",
     consistent: bool = False,
     wrap: Wrap = "off",
-    compile: bool = False,
+    compile: bool | None = None,
     on_plan: OnPlan = lambda plan: None,
 ) -> Tensor:
     """Return the restored image, on the CPU; only tiles are moved to the device.
@@ -90,7 +90,7 @@ def apply(
     device: str | torch.device = "cpu",
     consistent: bool = False,
     wrap: Wrap = "off",
-    compile: bool = False,
+    compile: bool | None = None,
     masks: Masks | None = None,
     films: "Films | None" = None,
     max_pixels: int = MAX_PIXELS,

@@ -110,7 +110,7 @@ def apply(
     precision: Precision = "auto",
     device: Device = "auto",
     wrap: Wrap = "off",
-    compile_: Compile = False,
+    compile_: Compile = None,
     self_ensemble: Annotated[
         bool, typer.Option("--self-ensemble", help="Average over eight flips and turns.")
     ] = False,

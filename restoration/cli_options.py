@@ -20,7 +20,12 @@ Wrap = Annotated[
     str, typer.Option(help="off, x, y or both: edges that join, as those of seamless textures do.")
 ]
 Compile = Annotated[
-    bool, typer.Option("--compile", help="Have PyTorch compile the network; pays where work takes minutes.")
+    bool | None,
+    typer.Option(
+        "--compile/--no-compile",
+        show_default="tried where a picture takes half an hour",
+        help="Have PyTorch compile the network.",
+    ),
 ]
 
 

@@ -1,6 +1,7 @@
 """Fixtures shared by all tests."""
 
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,9 @@ import torch
 torch.set_num_threads(
     1
 )  # xdist runs one process per core; threads that wait for each other cost more than they give
+
+
+os.environ["RESTORATION_CACHE"] = tempfile.mkdtemp(prefix="restoration-cache-")  # of this process, and its children
 
 
 @pytest.fixture(scope="session")

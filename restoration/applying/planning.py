@@ -148,8 +148,9 @@ def _measured(runner: Runner, fetch: Fetch, height: int, width: int, tiling: Til
         if large and tiling.receptive_field is not None and ((side + 2 * tiling.margin) / side) ** 2 > DEAR:
             tiling = replace(tiling, halo=_shortened(runner, fetch, height, width, tiling))
         if large and tiling.tile == "auto":
-            side, choice = measured_side(runner, fetch, height, width, tiling, device)
+            side, choice, seconds = measured_side(runner, fetch, height, width, tiling, device)
             tiling = replace(tiling, tile=side)
+            runner.settle(seconds, fetch(_middle(height, width, tiling)))
         plan = _certified(runner, fetch, height, width, tiling, side)
         memory.let_go()
         if plan is not None:

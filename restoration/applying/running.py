@@ -2,6 +2,7 @@
 
 import copy
 import math
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -22,6 +23,8 @@ from restoration.tiling.spot import here
 
 Precision = Literal["auto", "fp32", "bf16"]
 SAFE = 60.0  # decibels between bfloat16 and float32: below it, rounding would be seen in 8 bits
+LONG = 1800.0  # seconds that a picture must take before compiling is tried, which takes minutes
+LEAST_GAIN = 0.95  # of the time of a tile
 CROP = 128  # pixels of the side of what is compared
 
 
@@ -33,7 +36,7 @@ class Inference:
     of the first picture, or smooth colours where that is flat, comes out within 60 dB of float32; else float32. A
     tile that bfloat16 makes non-finite is computed again in float32. ``consistent`` ends with an exact
     back-projection. ``wrap`` takes opposite edges for neighbours, as in textures. ``compile`` has PyTorch compile the
-    network, which pays where work takes minutes.
+    network; None tries it where a picture takes half an hour or more, and keeps it where tiles come out faster.
     """
 
     tile: Tile = "auto"
@@ -42,7 +45,7 @@ class Inference:
     device: str | torch.device = "cpu"
     consistent: bool = False
     wrap: Wrap = "off"
-    compile: bool = False
+    compile: bool | None = None
 
     def __post_init__(self) -> None:
         if self.precision not in get_args(Precision):
@@ -60,6 +63,7 @@ class Known:
     decibels: dict[str, float] = field(default_factory=dict)
     plans: dict[tuple[Any, ...], Any] = field(default_factory=dict)
     compiled: Function | None = None
+    pays: bool | None = None  # whether compiled tiles come out faster, where that was tried
 
 
 _KNOWN: "WeakKeyDictionary[nn.Module, Known]" = WeakKeyDictionary()
@@ -80,11 +84,39 @@ class Runner:
         restorer.eval().to(self.device).to(memory_format=torch.channels_last)
         self._double: nn.Module | None = None
         self._windows = Windows(restorer)
-        network: Function = restorer
-        if inference.compile:
-            network = self.known.compiled = self.known.compiled or torch.compile(restorer, dynamic=True)
-        self.forward = self_ensemble(network, self._turn) if inference.ensemble else network
+        self.forward: Function
+        self.use(bool(self.known.pays) if inference.compile is None else inference.compile)
         self._places = [part for part in restorer.modules() if isinstance(part, Place)]
+
+    def use(self, compiled: bool) -> None:
+        """Run the network compiled by PyTorch, or as it is."""
+        self.compiled = compiled
+        network: Function = self.restorer
+        if compiled:
+            network = self.known.compiled = self.known.compiled or torch.compile(self.restorer, dynamic=True)
+        self.forward = self_ensemble(network, self._turn) if self.inference.ensemble else network
+
+    def settle(self, seconds: float, tile: Tensor) -> None:
+        """Have the network compiled where work takes so long that trying costs little, and tiles come out faster.
+
+        A network that cannot be compiled, or not on this machine, runs as it is.
+        """
+        if self.inference.compile is not None or self.known.pays is not None or seconds < LONG:
+            return
+        eager = self._seconds(tile)
+        try:
+            self.use(True)
+            self(tile)
+            self.known.pays = self._seconds(tile) < LEAST_GAIN * eager
+        except Exception:  # of many kinds: no compiler, operations it does not know, its own defects
+            self.known.pays = False
+        self.use(self.known.pays)
+
+    def _seconds(self, tile: Tensor) -> float:
+        """Return the seconds of a tile that was computed before; the result comes back to the CPU: all is done."""
+        started = time.perf_counter()
+        self(tile)
+        return time.perf_counter() - started
 
     def __call__(self, tile: Tensor) -> Tensor:
         """Return the restored tile, on the CPU; in bfloat16 where that was asked for or is safe."""
@@ -144,7 +176,7 @@ class Runner:
     def _restored(self, tile: Tensor, bfloat16: bool) -> Tensor:
         with ExitStack() as stack:
             stack.enter_context(torch.autocast(self.device.type, torch.bfloat16, enabled=bfloat16))
-            if not self.inference.compile:
+            if not self.compiled:
                 processor = self.device.type == "cpu"
                 stack.enter_context(self._windows.eased(processor))
                 if processor:

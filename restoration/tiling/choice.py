@@ -42,12 +42,12 @@ def fast_side(receptive_field: int | None, device: torch.device) -> int:
 
 def measured_side(
     function: Function, fetch: Fetch, height: int, width: int, tiling: Tiling, device: torch.device
-) -> tuple[int, str]:
-    """Return the side with the best rate among a few that memory allows, and what was measured, in words.
+) -> tuple[int, str, float]:
+    """Return the side with the best rate among a few that memory allows, what was measured, in words, and seconds.
 
     Windows are those that the picture will need, and are timed from small to large until they get slower or larger
     than a budget: a processor gains little from large ones. Trying ends after a twentieth of the time that the
-    picture will take, so a short run ends at the first.
+    picture will take, so a short run ends at the first. The seconds are what the picture will take.
     """
     rates: dict[int, float] = {}  # seconds per pixel of the result
     spent, used, room = 0.0, 0, memory.room(device)
@@ -82,10 +82,11 @@ def measured_side(
             used = (peak - before) * ahead.height * ahead.width // (window.height * window.width)
     memory.let_go()
     if not rates:
-        return tried[0], ""
+        return tried[0], "", 0.0
     chosen = next(s for s, rate in rates.items() if rate * LEAST_GAIN <= min(rates.values()))
     words = ", ".join(f"{side}: {1e-6 / rate:.3g}" for side, rate in rates.items())
-    return chosen, f"tiles of {chosen} pixels (megapixels per second: {words})"
+    words = f"tiles of {chosen} pixels (megapixels per second: {words})"
+    return chosen, words, rates[chosen] * height * width
 
 
 def _sides(tiling: Tiling, height: int, width: int, device: torch.device) -> Sequence[int]:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from restoration.restorers.card import Card
+from restoration.tiling import field_cache
 
 NOTED = "receptive field"  # in a card's training
 LENGTHS = (96, 192, 384, 768, 1536)  # of the strips that are looked along
@@ -42,9 +43,10 @@ _MEASURED: "WeakKeyDictionary[nn.Module, Field]" = WeakKeyDictionary()
 
 
 def field_of(restorer: nn.Module) -> Field:
-    """Return the field that the network declares or its card records, else the measured one, kept in memory.
+    """Return the field that the network declares or its card records, else the measured one.
 
-    Networks that declare None are measured too: for architectures of others it means "unknown".
+    Networks that declare None are measured too: for architectures of others it means "unknown". What was measured is
+    kept in memory, and in the user's cache by the digest of the weights' file.
     """
     declared = getattr(restorer, "receptive_field", None)
     if isinstance(declared, int):
@@ -57,6 +59,7 @@ def remeasured(restorer: nn.Module) -> Field:
     network = getattr(restorer, "network", restorer)
     if network not in _MEASURED:
         _MEASURED[network] = measured(network)
+        field_cache.keep(restorer, asdict(_MEASURED[network]))
     return _MEASURED[network]
 
 
@@ -67,7 +70,9 @@ def is_noted(restorer: nn.Module) -> bool:
 
 
 def _noted(restorer: nn.Module) -> Field | None:
+    """Return the field that the card or the cache holds, where it is one."""
     noted = getattr(getattr(restorer, "card", None), "training", {}).get(NOTED)
+    noted = field_cache.kept(restorer) if noted is None else noted
     if not isinstance(noted, Mapping):
         return None
     radius, period = noted.get("radius"), noted.get("period")

@@ -18,6 +18,7 @@ from restoration.apply import apply, restore_image
 from restoration.applying import sharing
 from restoration.applying.manifest import NAME, UNKNOWN
 from restoration.applying.pace import Pace
+from restoration.applying.running import LONG, Inference, Runner
 from restoration.dials.perception import with_perception
 from restoration.dials.sampling import with_sampling
 from restoration.distributed import fast_bfloat16
@@ -385,6 +386,32 @@ def test_network_is_compiled_once_where_asked_for(monkeypatch):
     for _ in range(2):
         assert torch.equal(restore_image(restorer, image, precision="fp32", compile=True), expected)
     assert compiled == [{"dynamic": True}]
+
+
+@pytest.mark.parametrize(
+    ("pace", "expected"), [(0.5, True), (2.0, False), (None, False)], ids=["faster", "slower", "impossible"]
+)
+def test_network_is_compiled_where_long_work_gets_faster(monkeypatch, pace, expected):
+    tried = []
+
+    def compile(module, **options):
+        tried.append(options)
+        if pace is None:
+            raise RuntimeError("no compiler")
+        return lambda image: module(image)
+
+    monkeypatch.setattr(torch, "compile", compile)
+    restorer, tile = Gain(), torch.rand(1, 3, 8, 8)
+    runner = Runner(restorer, Inference(precision="fp32"))
+    monkeypatch.setattr(runner, "_seconds", lambda tile: (pace or 1.0) if runner.compiled else 1.0)
+    runner.settle(LONG / 2, tile)
+    assert tried == [] and not runner.compiled
+    runner.settle(LONG, tile)
+    runner.settle(LONG, tile)
+    assert tried == [{"dynamic": True}] and runner.compiled is expected
+    assert torch.equal(runner(tile), restorer(tile))
+    assert Runner(restorer, Inference(precision="fp32")).compiled is expected
+    assert not Runner(restorer, Inference(precision="fp32", compile=False)).compiled
 
 
 def test_what_was_measured_of_bfloat16_is_reported(tmp_path):

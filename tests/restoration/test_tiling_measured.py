@@ -194,7 +194,7 @@ def test_side_is_the_one_with_the_best_rate(monkeypatch):
 
     monkeypatch.setattr("restoration.tiling.choice.time.perf_counter", lambda: clock[0])
     image = photo(4000, 3000)
-    side, words = measured_side(function, fetch_from(image), 4000, 3000, Tiling(receptive_field=8), CPU)
+    side, words, _ = measured_side(function, fetch_from(image), 4000, 3000, Tiling(receptive_field=8), CPU)
     assert side == 384 - 16
     assert words.startswith("tiles of 368 pixels (megapixels per second: 112: ")
 
@@ -210,7 +210,7 @@ def test_larger_tiles_are_not_tried_where_memory_is_short(monkeypatch):
         return tile
 
     image = photo(4000, 4000)
-    side, _ = measured_side(function, fetch_from(image), 4000, 4000, Tiling(receptive_field=0), CPU)
+    side, _, _ = measured_side(function, fetch_from(image), 4000, 4000, Tiling(receptive_field=0), CPU)
     assert max(sizes) == 192 >= side  # 256² of a hundred bytes each are more than half of what is free
 
 
@@ -221,7 +221,7 @@ def test_memory_that_runs_out_while_trying_ends_the_trial():
         return tile
 
     image = photo(3000, 3000)
-    side, _ = measured_side(function, fetch_from(image), 3000, 3000, Tiling(receptive_field=0), CPU)
+    side, _, _ = measured_side(function, fetch_from(image), 3000, 3000, Tiling(receptive_field=0), CPU)
     assert side in (128, 192)
 
 

@@ -1,5 +1,6 @@
 """Over the table: what is measured of receptive fields is what is declared, and tiles of any size equal the whole."""
 
+import copy
 import importlib.util
 import json
 import math
@@ -238,6 +239,25 @@ SMALL_SWINIR = {
     "name": "spandrel", "architecture": "SwinIR", "upscale": 2, "img_size": 16, "window_size": 8, "depths": [2],
     "embed_dim": 12, "num_heads": [2], "mlp_ratio": 2.0, "upsampler": "pixelshuffledirect",
 }  # fmt: skip
+
+
+def test_field_of_a_file_is_measured_once_on_a_machine(tmp_path, monkeypatch):
+    monkeypatch.setenv("RESTORATION_CACHE", str(tmp_path / "cache"))
+    found = swinir(depths=[2], num_heads=[2])
+    first, second, other = (
+        Restorer(copy.deepcopy(found.network), found.card, digest)
+        for digest in ("a" * 64, "a" * 64, "b" * 64)
+    )
+    assert field_of(first) == Field(15, 8)
+    monkeypatch.setattr(receptive, "measured", lambda network: Field(None))
+    assert field_of(second) == Field(15, 8)
+    assert field_of(other) == Field(None)
+    for broken in ("[]", "{", json.dumps({"radius": "far", "period": 8})):
+        for path in (tmp_path / "cache" / "fields").iterdir():
+            path.write_text(broken)
+        assert field_of(Restorer(copy.deepcopy(found.network), found.card, "a" * 64)) == Field(None)
+    monkeypatch.setenv("RESTORATION_CACHE", str(tmp_path / "cache" / "fields" / path.name / "below"))
+    assert field_of(Restorer(copy.deepcopy(found.network), found.card, "a" * 64)) == Field(None)
 
 
 def test_field_is_measured_once_and_saved_with_the_weights(tmp_path, monkeypatch):
