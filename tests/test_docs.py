@@ -120,7 +120,7 @@ def test_the_page_on_applying_names_options_that_there_are():
             commands["weights"].commands["export"],
         )
         for parameter in command.params
-        for option in parameter.opts
+        for option in (*parameter.opts, *parameter.secondary_opts)
     } | {"--nproc-per-node"}  # fmt: skip
     page = (ROOT / "docs/apply.md").read_text(encoding="utf-8")
     named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", page)) - {"--scale"}
