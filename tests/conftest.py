@@ -12,7 +12,9 @@ torch.set_num_threads(
 )  # xdist runs one process per core; threads that wait for each other cost more than they give
 
 
-os.environ["RESTORATION_CACHE"] = tempfile.mkdtemp(prefix="restoration-cache-")  # of this process, and its children
+os.environ["RESTORATION_CACHE"] = tempfile.mkdtemp(
+    prefix="restoration-cache-"
+)  # of this process, and its children
 
 
 @pytest.fixture(scope="session")

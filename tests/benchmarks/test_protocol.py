@@ -121,7 +121,7 @@ def test_the_digest_changes_with_a_setting_and_not_with_the_choice_of_metrics():
         (
             ("grey16-25", [], ["psnr-rgb"]),
             "grey16-25.metrics: 'psnr-rgb' needs three channels, but colour = \"grey\" has one; "
-            "expected some of ms-ssim, psnr-y, ssim-y",
+            "expected some of gradient-histogram, high-frequency-ratio, ms-ssim, niqe, psnr-y, radial-spectrum-error, ssim-y",
         ),
         (("set5-x4", ["border"]), "--set border: expected KEY=VALUE"),
     ],
