@@ -30,6 +30,14 @@ class Dialled(Protocol):
         """Return the networks at P = 0, of least distortion, and at P = 1; None where this one has no two."""
 
 
+@runtime_checkable
+class Mixing(Protocol):
+    """What a network declares that mixes its two ends itself, and works out once what they share."""
+
+    def mixed(self, perception: float) -> Network:
+        """Return the network at P = ``perception``, of the same tensors."""
+
+
 class Between(Network):
     """``(1 − P)·x_0 + P·x_1`` of what two restorers make of an image.
 
@@ -72,6 +80,9 @@ def with_perception(
         raise RequestError(f"--perception {perception:g}: expected a number from {low:g} to {high:g}")
     if perception in (0, 1):
         return ends[int(perception)]
+    if other is None and isinstance(restorer.network, Mixing):
+        card = _card_at(restorer.card, perception)
+        return Restorer(restorer.network.mixed(perception), card, restorer.digest).eval()
     if by == "weights":
         return _by_weights(*ends, perception)
     return _restorer(Between(*ends, perception), ends, perception, {"name": "between", **_tables(*ends)})

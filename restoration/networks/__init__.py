@@ -35,6 +35,7 @@ from restoration.networks.spandrel import Spandrel
 from restoration.networks.srgan_generator import SrganGenerator
 from restoration.networks.srresnet import SrResNet
 from restoration.networks.swinir import SwinIrPacked
+from restoration.networks.transport import Transport
 from restoration.networks.unet import ResUnet
 from restoration.networks.upconv_srresnet import UpconvSrResNet
 from restoration.networks.vdsr import Vdsr
@@ -76,6 +77,7 @@ NETWORKS: dict[str, type[Network]] = {
     "srgan-generator": SrganGenerator,
     "srresnet": SrResNet,
     "swinir-packed": SwinIrPacked,
+    "transport": Transport,
     "upconv-srresnet": UpconvSrResNet,
     "vdsr": Vdsr,
     "vq-autoencoder": VqAutoencoder,

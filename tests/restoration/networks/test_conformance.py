@@ -10,8 +10,11 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from restoration.networks import NETWORKS
+from restoration.networks.dncnn import DnCnn
 from restoration.networks.network import Network
 from restoration.networks.resshift_unet import ResShiftUnet
+from restoration.networks.transport import Transport
+from restoration.transport.gaussian import Gaussian
 
 HDIT = {
     "widths": (16, 32), "depths": (2, 1), "head": 8, "patch": 2, "kernel": 3, "mapping_width": 16,
@@ -26,6 +29,20 @@ RESSHIFT_UNET = {
 def resshift(channels: int = 3, **changed: object) -> dict[str, object]:
     """Return settings without a codebook, which is a step: rounding may put a latent on its other side."""
     return {"unet": ResShiftUnet(channels=channels, **RESSHIFT_UNET), "scale": 2, "steps": 2, **changed}
+
+
+def transport(channels: int = 3, **changed: object) -> dict[str, object]:
+    """Return settings around a small network."""
+    return {"inner": DnCnn(width=4, depth=3, channels=channels), "channels": channels, "patch": 3, **changed}
+
+
+def fitted(network: Transport) -> Transport:
+    """Return the network with statistics: those that it starts with transport nothing."""
+    size = len(network.affine.shift)
+    drawn = torch.randn(2, size, 2 * size, generator=torch.Generator().manual_seed(8), dtype=torch.double)
+    source, target = (Gaussian(factor.mean(1), factor @ factor.T) for factor in drawn)
+    network.fit(source, target, (100, 100))
+    return network
 
 
 # small, but with every kind of layer and step that the defaults have
@@ -67,6 +84,7 @@ SMALL = {
     "resshift-unet": RESSHIFT_UNET,
     "resshift": resshift,
     "swinir-packed": {"width": 8, "groups": (2, 1), "heads": 2, "window": 2, "packing": 2, "enlargement": 2},
+    "transport": transport,
     "vq-autoencoder": {"width": 32, "levels": (1, 1), "blocks": (1, 1), "codes": 3},
 }
 # the keywords that change grids, and so receptive fields
@@ -100,7 +118,9 @@ every = pytest.mark.parametrize("name", NETWORKS)
 def built(name: str, **changed: object) -> Network:
     torch.manual_seed(0)
     small = SMALL.get(name, {})
-    return NETWORKS[name](**(small(**changed) if callable(small) else {**small, **changed}))
+    network = NETWORKS[name](**(small(**changed) if callable(small) else {**small, **changed}))
+    on_meta = torch.get_default_device().type == "meta"
+    return fitted(network) if isinstance(network, Transport) and not on_meta else network
 
 
 def scrambled(network: Network) -> Network:

@@ -1,0 +1,279 @@
+"""From folders to a file, and from the file to pictures, by the command line; and what is refused in a line."""
+
+import json
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from restoration.cli import main
+from restoration.image import read_samples, to_float, write_image
+from restoration.networks.dncnn import DnCnn
+from restoration.restorers import Card
+from restoration.transport.gaussian import gelbrich
+from restoration.transport.patches import Moments, moments
+from restoration.weights import load, save
+
+SIDE = 48
+
+
+@pytest.fixture
+def command(monkeypatch, capsys, tmp_path):
+    monkeypatch.chdir(tmp_path)
+
+    def run(*words):
+        monkeypatch.setattr(sys, "argv", ["restoration", *map(str, words)])
+        with pytest.raises(SystemExit) as left:
+            main()
+        output = capsys.readouterr()
+        return left.value.code, output.out, output.err
+
+    return run
+
+
+def texture(seed):
+    """Return an image (1, 3, side, side) with the spectrum of a photograph, of a brightness of its own."""
+    generator = torch.Generator().manual_seed(seed)
+    f = torch.fft.fftfreq(SIDE)
+    amplitude = 1 / (0.03 + (f[:, None].square() + f.square()).sqrt())
+    drawn = torch.fft.ifft2(
+        amplitude * torch.fft.fft2(torch.randn(1, 3, SIDE, SIDE, generator=generator))
+    ).real
+    mean = 0.35 + 0.3 * torch.rand(1, 3, 1, 1, generator=generator)
+    return (mean + 0.12 * drawn / drawn.std()).clamp(0, 1)
+
+
+def blurred(image):
+    padded = torch.nn.functional.pad(image, (1, 1, 1, 1), mode="replicate")
+    return torch.nn.functional.avg_pool2d(padded, 3, stride=1)
+
+
+@pytest.fixture
+def folders(tmp_path):
+    for folder in ("clean", "blurred", "other", "test"):
+        (tmp_path / folder).mkdir()
+    for i in range(6):
+        write_image(tmp_path / "clean" / f"{i}.png", texture(i))
+        write_image(tmp_path / "blurred" / f"{i}.png", blurred(texture(i)))
+        write_image(tmp_path / "other" / f"o{i}.png", texture(10 + i))
+    for i in range(4):
+        write_image(tmp_path / "test" / f"t{i}.png", blurred(texture(20 + i)))
+    return tmp_path
+
+
+FIT = (
+    "fit",
+    "transport",
+    "--restorer",
+    "identity",
+    "--clean",
+    "clean",
+    "--degraded",
+    "blurred",
+    "--out",
+    "a.safetensors",
+)
+
+
+def distance(folder, clean):
+    found = sum(
+        (moments(to_float(read_samples(p)), 3) for p in sorted(folder.glob("*.png"))), Moments.none(27)
+    )
+    wanted = sum((moments(image, 3) for image in clean), Moments.none(27))
+    return float(gelbrich(found.gaussian(), wanted.gaussian()))
+
+
+@pytest.mark.parametrize("options", [
+    (), ("--latent", "haar", "--patch", 3), ("--latent", "dct", "--patch", 3), ("--unpaired",), ("--zero-shot",),
+    ("--clean", "other"), ("--images", 3),
+], ids=str)  # fmt: skip
+def test_fit_and_apply_bring_images_that_were_not_seen_nearer_to_clean_ones(command, folders, options):
+    code, out, err = command(*FIT, "--patch", 3, *options)
+    assert code == 0, err
+    assert out.startswith("a.safetensors: transport around identity, ")
+    assert command("apply", "a.safetensors", "test", "--out", "made", "--quiet")[0] == 0
+    clean = [texture(20 + i) for i in range(4)]
+    assert distance(folders / "made", clean) < 0.5 * distance(folders / "test", clean)
+
+
+@pytest.mark.slow
+def test_the_dial_of_the_command_line(command, folders):
+    assert command(*FIT)[0] == 0
+    made = {}
+    for p in ("-1", "0", "0.5", "1", "2"):
+        code, _, err = command(
+            "apply", "a.safetensors", "test/t0.png", "--out", f"p{p}.png", f"--perception={p}", "--quiet"
+        )
+        assert code == 0, err
+        made[p] = read_samples(folders / f"p{p}.png").astype(float)
+    given = read_samples(folders / "test" / "t0.png")
+    assert np.array_equal(made["0"], given)
+    for p in (-1, 0.5, 2):
+        line = np.clip(made["0"] + p * (made["1"] - made["0"]), 0, 255)
+        inside = (line > 2) & (line < 253) & (made["1"] > 0) & (made["1"] < 255)
+        assert np.abs(made[f"{p:g}"] - line)[inside].max() <= 1.5 + abs(p)
+    high = [np.diff(made[p], axis=0).std() for p in ("0", "0.5", "1", "2")]
+    assert high == sorted(high)
+    code, _, err = command("apply", "a.safetensors", "test", "--out", "b", "--perception", 3)
+    assert (code, err) == (2, "restoration: --perception 3: expected a number from -1 to 2\n")
+
+
+def test_the_card_tells_everything(command, folders):
+    code, out, err = command(*FIT, "--json", "--images", 4)
+    found = json.loads(out)
+    assert (code, err) == (0, "")
+    assert found["images"] == {"clean": 4, "restored": 4} and found["paired"] and not found["mean_free"]
+    assert found["patches"] == {"clean": 4 * 44**2, "restored": 4 * 44**2} and found["numbers"] == 75
+    assert found["cost"] == pytest.approx(found["distance"], rel=1e-3) and found["noise"] == 0
+    restorer = load("a.safetensors")
+    assert (
+        restorer.card.training["distance"] == found["distance"]
+        and restorer.card.network["baseline"] == "identity"
+    )
+    assert restorer.network.statistics.counts.tolist() == [4 * 44**2, 4 * 44**2]
+    clean = sum((moments(to_float(read_samples(p)), 5) for p in _chosen(folders / "clean")), Moments.none(75))
+    assert torch.allclose(
+        restorer.network.statistics.target_covariance, clean.gaussian().covariance, atol=1e-12
+    )
+
+
+def _chosen(folder):
+    return [folder / f"{i}.png" for i in (0, 1, 3, 4)]
+
+
+def test_pairs_are_taken_where_names_allow_it_and_means_left_alone_where_not(command, folders):
+    assert json.loads(command(*FIT, "--json")[1])["paired"]
+    unlike = json.loads(command(*FIT, "--json", "--overwrite", "--clean", "other")[1])
+    assert (unlike["paired"], unlike["mean_free"]) == (False, True)
+    theirs = json.loads(
+        command(*FIT, "--json", "--overwrite", "--unpaired", "--no-mean-free", "--images", 3)[1]
+    )
+    assert (theirs["paired"], theirs["mean_free"]) == (False, False)
+    assert "few images will lend their brightness" in theirs["notes"][-1]
+
+
+def test_a_network_travels_with_its_origin(command, folders):
+    torch.manual_seed(0)
+    table = {"name": "dncnn", "width": 4, "depth": 3, "channels": 3}
+    save(
+        folders / "inner.safetensors",
+        DnCnn(width=4, depth=3, channels=3).eval(),
+        Card("inner", "denoising", table),
+    )
+    assert command(*FIT, "--restorer", "inner.safetensors", "--patch", 3)[0] == 0
+    inner = load("inner.safetensors")
+    (folders / "inner.safetensors").unlink()
+    found = load("a.safetensors")
+    image = texture(3)
+    assert torch.equal(found.network.inner(image), inner.network(image))
+    assert found.card.network["inner"]["restorer"] == "inner.safetensors"
+    assert found.card.network["inner"]["sha256"] == inner.digest == found.card.training["sha256"]
+    assert found.card.task == "denoising"
+
+
+def test_grey_networks_take_colours_one_by_one(command, folders):
+    torch.manual_seed(0)
+    table = {"name": "dncnn", "width": 4, "depth": 3, "channels": 1}
+    save(
+        folders / "grey.safetensors",
+        DnCnn(width=4, depth=3, channels=1).eval(),
+        Card("grey", "denoising", table),
+    )
+    found = json.loads(command(*FIT, "--restorer", "grey.safetensors", "--json")[1])
+    assert found["numbers"] == 25 and found["patches"]["clean"] == 6 * 3 * 44**2
+    assert command("apply", "a.safetensors", "test", "--out", "made", "--quiet")[0] == 0
+
+
+def test_enlarging_restorers_are_fitted_at_the_size_of_their_results(command, folders):
+    (folders / "small").mkdir()
+    for i in range(6):
+        small = torch.nn.functional.avg_pool2d(texture(i), 2)
+        write_image(folders / "small" / f"{i}x2.png", small)
+    code, out, err = command(*FIT, "--restorer", "bicubic-x2", "--degraded", "small", "--json")
+    assert code == 0, err
+    assert json.loads(out)["paired"] and load("a.safetensors").scale == 2
+    assert command("apply", "a.safetensors", "small/0x2.png", "--out", "b.png", "--quiet")[0] == 0
+    assert read_samples(folders / "b.png").shape == (SIDE, SIDE, 3)
+
+
+@pytest.mark.slow
+def test_an_autoencoder_is_fitted_and_its_limit_told(command, folders):
+    diffusers = pytest.importorskip("diffusers")
+    torch.manual_seed(0)
+    diffusers.AutoencoderKL(
+        latent_channels=4, layers_per_block=1, norm_num_groups=8, block_out_channels=[8, 16],
+        down_block_types=["DownEncoderBlock2D"] * 2, up_block_types=["UpDecoderBlock2D"] * 2,
+        mid_block_add_attention=False,
+    ).save_pretrained(folders / "vae")  # fmt: skip
+    code, out, err = command(*FIT, "--latent", "vae", "--patch", 3)
+    assert code == 0, err
+    assert "the autoencoder returns clean images at " in out
+    for name in ("b", "c"):
+        assert (
+            command("apply", "a.safetensors", "test/t0.png", "--out", f"{name}.png", "--seed", 4, "--quiet")[
+                0
+            ]
+            == 0
+        )
+    assert np.array_equal(read_samples(folders / "b.png"), read_samples(folders / "c.png"))
+    assert load("a.safetensors").network.latents.factor == 2
+
+
+def test_few_patches_and_missing_directions_are_said(command, folders):
+    (folders / "flat").mkdir()
+    for i in range(6):
+        write_image(
+            folders / "flat" / f"{i}.png", texture(i).mean((2, 3), keepdim=True).expand(1, 3, SIDE, SIDE)
+        )
+    code, _, err = command(*FIT, "--degraded", "flat", "--images", 2, "--crop", 12)
+    assert code == 0
+    assert "patches for covariances of 75² numbers" in err and "restored patches lack " in err
+
+
+@pytest.mark.parametrize(("words", "line"), [
+    (("--restorer", "identiti"), "identiti: no such file and no restorer of that name; did you mean 'identity'?"),
+    (("--clean", "nowhere"), "--clean nowhere: no such folder; expected a folder of images"),
+    (("--clean", "test/t0.png"), "--clean test/t0.png: a file; expected a folder of images"),
+    (("--degraded", "empty"), "--degraded empty: no images in this folder"),
+    (("--degraded", "test", "--paired"), "--degraded: no partner for 0.png and 5 more; expected a file of the same "
+     "name, or one that ends in x4, _LR or _lq, among 4 files such as t0.png"),
+    (("--latent", "pixel"), "--latent pixel: expected pixels, haar, dct, sd-vae-ft-mse, or a folder or file of an "
+     "AutoencoderKL of diffusers; did you mean 'pixels'?"),
+    (("--patch", 4), "transport: patch = 4; expected an odd number of pixels, such as 3 or 5"),
+    (("--images", 0), "--images 0, --crop 512: expected one image or more, 8 pixels or more"),
+    (("--out", "a.png"), "--out a.png: expected a name that ends in .safetensors"),
+    (("--set", "alfa=1"), "--set alfa: unknown key of a transport; did you mean 'alpha'?"),
+    (("--set", "alpha=7"), "transport: alpha = 7; expected a number from -1 to 2"),
+    (("--patch", 49), "patch = 49: of 3 channels it has 7203 numbers; expected at most 4096"),
+    (("--patch", 27, "--crop", 16), "clean/0.png: 16x16 pixels; expected at least 27x27 for one patch"),
+    (("--restorer", "bicubic-x2"), "clean/0.png: 48x48 pixels; expected 96x96, 2 times 0.png; or --unpaired"),
+    (("--out", "there.safetensors"), "--out there.safetensors: is there already; --overwrite replaces it"),
+    (("--latent", "test"), "--latent test: no diffusion_pytorch_model.safetensors in this folder"),
+], ids=str)  # fmt: skip
+def test_a_wrong_request_is_one_line_and_leaves_nothing(command, folders, words, line):
+    (folders / "empty").mkdir()
+    (folders / "there.safetensors").write_bytes(b"")
+    before = {str(p) for p in folders.rglob("*")}
+    code, out, err = command(*FIT, *words)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert line in err
+    assert {str(p) for p in folders.rglob("*")} == before
+
+
+def test_degraded_images_are_needed_but_for_zero_shot(command, folders):
+    words = [word for word in FIT if word not in ("--degraded", "blurred")]
+    code, _, err = command(*words)
+    assert (code, err) == (
+        2, "restoration: --degraded: missing; expected a folder of degraded images, or --zero-shot\n",
+    )  # fmt: skip
+    code, out, err = command(*words, "--zero-shot", "--patch", 3)
+    assert code == 0 and "6 clean images" in out and "0 restored" in out
+    assert command("apply", "a.safetensors", "test/t0.png", "--out", "b.png", "--quiet")[0] == 0
+
+
+def test_an_image_that_cannot_be_read_is_named(command, folders):
+    (folders / "blurred" / "3.png").write_bytes(b"none")
+    code, _, err = command(*FIT)
+    assert code == 1 and err.startswith("restoration: blurred/3.png: not a readable image")
+    assert not (folders / "a.safetensors").exists()
