@@ -131,6 +131,14 @@ def shared(network: object, image: Tensor, compute: Callable[[], T]) -> T:
     return passes[key][-1]
 
 
+def forget(image: Tensor) -> None:
+    """Drop what shared passes hold of an image, and of what was made of it: nobody asks again."""
+    passes = _passes.get()
+    gone = {id(image)}
+    while passes and (found := [key for key in passes if key[1] in gone]):
+        gone = {id(passes.pop(key)[-1]) for key in found}
+
+
 @contextmanager
 def shared_passes() -> Iterator[None]:
     """Let all that asks a backbone for features of the same image within this context share one pass."""

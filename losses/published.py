@@ -30,12 +30,18 @@ class Entry:
     avoid: str
 
     @property
+    def hash(self) -> str:
+        """Return how the sha256 begins, in words."""
+        return f"sha256 {self.sha256[:8]}…" if self.sha256 else "sha256 not published"
+
+    @property
     def size(self) -> str:
         """Return the size in words."""
         return f"{self.megabytes:g} MB" if self.megabytes >= 1 else f"{1000 * self.megabytes:g} kB"
 
 
 TORCHVISION = "https://download.pytorch.org/models"
+OPENAI = "https://openaipublic.azureedge.net/clip/models"
 # torchvision names its files by the first eight digits of their sha256
 CATALOGUE: dict[str, Entry] = {
     "alexnet": Entry(
@@ -45,6 +51,40 @@ CATALOGUE: dict[str, Entry] = {
         source=f"{TORCHVISION}/alexnet-owt-7be5be79.pth",
         licence="BSD-3-Clause (torchvision); trained on ImageNet",
         avoid="a stack without 'lpips' and metrics without 'lpips-alex'",
+    ),
+    # neither piq nor the authors publish a digest of this one: what is read of it is tensors alone
+    "brisque": Entry(
+        file="brisque_svm_weights.pt",
+        sha256="",
+        megabytes=0.112,
+        source="https://github.com/photosynthesis-team/piq/releases/download/v0.4.0/brisque_svm_weights.pt",
+        licence="Apache-2.0 (piq); Mittal et al.'s model, fitted to LIVE",
+        avoid="metrics without 'brisque', such as niqe",
+    ),
+    "clip-iqa-tokens": Entry(
+        file="clipiqa_tokens.pt",
+        sha256="",
+        megabytes=0.002,
+        source="https://github.com/photosynthesis-team/piq/releases/download/v0.7.1/clipiqa_tokens.pt",
+        licence="Apache-2.0 (piq)",
+        avoid="metrics without 'clip-iqa'",
+    ),
+    # OpenAI names the folder of a file by its sha256
+    "clip-rn50": Entry(
+        file="RN50.pt",
+        sha256="afeb0e10f9e5a86da6080e35cf09123aca3b358a0c3e3b6c78a7b63bc04b6762",
+        megabytes=256,
+        source=f"{OPENAI}/afeb0e10f9e5a86da6080e35cf09123aca3b358a0c3e3b6c78a7b63bc04b6762/RN50.pt",
+        licence="MIT (OpenAI); trained on images and texts of the web",
+        avoid="metrics without 'clip-iqa'",
+    ),
+    "clip-vit-l-14-336": Entry(
+        file="ViT-L-14-336px.pt",
+        sha256="3035c92b350959924f9f00213499208652fc7ea050643e8b385c2dac08641f02",
+        megabytes=934,
+        source=f"{OPENAI}/3035c92b350959924f9f00213499208652fc7ea050643e8b385c2dac08641f02/ViT-L-14-336px.pt",
+        licence="MIT (OpenAI); trained on images and texts of the web",
+        avoid="metrics without 'cmmd', such as kd-efficientnet-lite0",
     ),
     # its authors publish no digest: this one is what independent projects recorded of the file at this address
     "dinov2": Entry(
@@ -63,6 +103,24 @@ CATALOGUE: dict[str, Entry] = {
         source="https://huggingface.co/chaofengc/IQA-PyTorch-Weights/resolve/main/DISTS_weights-f5e65c96.pth",
         licence="MIT (Ding et al.); fitted to KADID-10k and to textures",
         avoid="a stack and metrics without 'dists'",
+    ),
+    "inception": Entry(
+        file="weights-inception-2015-12-05-6726825d.pth",
+        sha256="6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2",
+        megabytes=96,
+        source="https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/"
+        "weights-inception-2015-12-05-6726825d.pth",
+        licence="Apache-2.0 (Google); trained on ImageNet",
+        avoid="the metrics over efficientnet-lite0, such as kd-efficientnet-lite0",
+    ),
+    # the file at this address, as independent projects recorded it; 334,643,276 bytes
+    "sd-vae-ft-mse": Entry(
+        file="diffusion_pytorch_model.safetensors",
+        sha256="a1d993488569e928462932c8c38a0760b874d166399b14414135bd9c42df5815",
+        megabytes=335,
+        source="https://huggingface.co/stabilityai/sd-vae-ft-mse/resolve/main/diffusion_pytorch_model.safetensors",
+        licence="MIT (Stability AI); trained on LAION",
+        avoid="--latent haar",
     ),
     "squeezenet": Entry(
         file="squeezenet1_1-b8a52dc0.pth",
@@ -122,7 +180,7 @@ def require(name: str) -> Path:
     if path is None:
         raise MissingWeightsError(
             f"weights '{name}' are not here. Expected {wanted.file} ({wanted.size}, "
-            f"sha256 {wanted.sha256[:8]}…) in {_short(folder())}\n"
+            f"{wanted.hash}) in {_short(folder())}\n"
             f"fetch: restoration weights fetch {name}    or copy the file there    or use {wanted.avoid}"
         )
     verify(path, wanted)

@@ -24,6 +24,7 @@ class DeltaE2000(Metric):
     better = "lower"
     places = 3
     rough = 3
+    floor = 0.0
 
     def __call__(self, restored: Tensor, clean: Tensor) -> Tensor:
         """Return the mean difference of colour."""

@@ -7,7 +7,15 @@ from torch import Tensor
 from restoration.benchmarks.metrics.metric import Metric
 from restoration.errors import WeightsError
 from restoration.losses import lpips
+from restoration.losses.features import shared
 from restoration.losses.loss import Loss
+
+SINGLE = object()  # what shared passes know an image in float32 by
+
+
+def single(image: Tensor) -> Tensor:
+    """Return the image in float32, within `shared_passes` the same tensor every time: networks see it once."""
+    return shared(SINGLE, image, image.float)
 
 
 class FeatureDistance(Metric):
@@ -15,6 +23,7 @@ class FeatureDistance(Metric):
 
     plane = "rgb"
     better = "lower"
+    floor = 0.0
 
     def __init__(self) -> None:
         try:
@@ -28,7 +37,7 @@ class FeatureDistance(Metric):
 
     def __call__(self, restored: Tensor, clean: Tensor) -> Tensor:
         """Return the distance; equal images give 0."""
-        return self.loss(restored.float(), clean.float()).to(restored.dtype)
+        return self.loss(single(restored), single(clean)).to(restored.dtype)
 
 
 class LpipsAlex(FeatureDistance):
@@ -39,6 +48,16 @@ class LpipsAlex(FeatureDistance):
     def made(self) -> Loss:
         """Return LPIPS on AlexNet."""
         return lpips.Lpips("alex")
+
+
+class LpipsSqueeze(FeatureDistance):
+    """LPIPS 0.1 on SqueezeNet (Zhang et al., 2018) of the colour image at its size; lower is better, sides from 17."""
+
+    smallest = 17
+
+    def made(self) -> Loss:
+        """Return LPIPS on SqueezeNet 1.1."""
+        return lpips.Lpips("squeeze")
 
 
 class LpipsVgg(FeatureDistance):
@@ -55,6 +74,7 @@ class Dists(FeatureDistance):
     """DISTS (Ding et al., 2020) of the colour image at its own size, not reduced; lower is better, sides from 16."""
 
     smallest = 16
+    ceiling = 1.0
 
     def made(self) -> Loss:
         """Return DISTS of images at their own size."""

@@ -12,6 +12,7 @@ class Psnr(Metric):
 
     unit = "dB"
     rough = 2
+    ceiling = 100.0
 
     def __call__(self, restored: Tensor, clean: Tensor) -> Tensor:
         """Return the ratio in decibels."""
@@ -34,6 +35,7 @@ class Ssim(Metric):
     places = 5
     smallest = 11
     ceiling = 1.0
+    floor = -1.0
 
     def __call__(self, restored: Tensor, clean: Tensor) -> Tensor:
         """Return the similarity, at most 1."""
@@ -55,6 +57,7 @@ class MsSsim(Metric):
 
     smallest = 161  # the 11-pixel window must fit into the fifth scale: (11 − 1)·2⁴ + 1
     ceiling = 1.0
+    floor = 0.0
 
     def __call__(self, restored: Tensor, clean: Tensor) -> Tensor:
         """Return the similarity, at most 1."""

@@ -28,6 +28,7 @@ class Niqe(Metric):
     reference = False
     places = 3
     rough = 3
+    floor = 0.0
     smallest = 2 * BLOCK
 
     def __init__(self) -> None:

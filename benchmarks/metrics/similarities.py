@@ -24,6 +24,7 @@ class Fsim(Similarity):
     loss = fsim.Fsim()
     smallest = loss.minimum_size
     ceiling = 1.0
+    floor = 0.0
 
 
 class Gmsd(Similarity):
@@ -31,6 +32,7 @@ class Gmsd(Similarity):
 
     loss = similarity.Gmsd()
     better = "lower"
+    floor = 0.0
     smallest = loss.minimum_size
 
 
@@ -40,6 +42,7 @@ class Haarpsi(Similarity):
     loss = similarity.Haarpsi()
     smallest = loss.minimum_size
     ceiling = 1.0
+    floor = 0.0
 
 
 class Mdsi(Similarity):
@@ -47,6 +50,7 @@ class Mdsi(Similarity):
 
     loss = similarity.Mdsi()
     better = "lower"
+    floor = 0.0
     smallest = loss.minimum_size
 
 

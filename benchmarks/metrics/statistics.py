@@ -19,6 +19,7 @@ class HighFrequencyRatio(Metric):
     """Energy of luma above 0.25 cycles per pixel, restored / clean, Hann window; best at 1, below it is blurred."""
 
     better = "one"
+    floor = 0.0
     smallest = 8
 
     def __call__(self, restored: Tensor, clean: Tensor) -> Tensor:
@@ -35,6 +36,7 @@ class RadialSpectrumError(Metric):
     unit = "dB"
     places = 3
     rough = 3
+    floor = 0.0
     smallest = 8
 
     def __call__(self, restored: Tensor, clean: Tensor) -> Tensor:
@@ -59,6 +61,7 @@ class GradientHistogram(Metric):
     unit = "levels"
     places = 3
     rough = 3
+    floor = 0.0
     smallest = 2
 
     def __call__(self, restored: Tensor, clean: Tensor) -> Tensor:
@@ -75,6 +78,7 @@ class SlicedWasserstein(Metric):
     unit = "levels"
     places = 3
     rough = 3
+    floor = 0.0
     smallest = SIDE
 
     def __call__(self, restored: Tensor, clean: Tensor) -> Tensor:
