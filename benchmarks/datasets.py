@@ -1,69 +1,70 @@
 """Where the images of a protocol lie, what is missing, and whether they are those that others measured on."""
 
-import csv
 import hashlib
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
 
+from restoration.benchmarks.manifest import (
+    SHIPPED,
+    Record,
+    bare_suffix,
+    manifest,
+    matcher,
+    pages,
+    records,
+    total,
+)
 from restoration.benchmarks.protocol import Protocol
+from restoration.benchmarks.sources import Frames
 from restoration.errors import RequestError
 from restoration.image import find_images
 
-SHIPPED = "photos"  # the one data set that comes with the package
+__all__ = ["SHIPPED", "Case", "Record", "cases", "identity", "manifest", "partners_of", "pixels_sha256"]
+
 NAMED = 24  # missing files are named one by one up to this many
-
-
-@dataclass(frozen=True)
-class Record:
-    """One line of a manifest; hashes and sizes are empty where we never had the file."""
-
-    file: str
-    sha256: str
-    pixels_sha256: str
-    width: str
-    height: str
-    channels: str
-    licence: str
-    source: str
+Named = tuple[str, Path]  # the name in results, and the file
 
 
 @dataclass(frozen=True)
 class Case:
-    """One image of a protocol: its name in results, the clean file, and the given degraded file."""
+    """One image of a protocol: its name in results, the clean file, and the given file that goes with it.
+
+    There is no clean file where a protocol has degraded images alone. The given file is the degraded image, or a mask.
+    """
 
     name: str
-    clean: Path
+    clean: Path | None
     degraded: Path | None = None
 
 
-@cache
-def manifest(dataset: str) -> dict[str, Record]:
-    """Return file → record of a data set, files relative to the data root; empty for sets that we do not know."""
-    path = files("restoration.benchmarks").joinpath("manifests", f"{dataset}.csv")
-    if not path.is_file():
-        return {}
-    with path.open(encoding="utf-8") as file:
-        return {line["file"]: Record(**line) for line in csv.DictReader(file)}
-
-
 def cases(protocol: Protocol, root: Path) -> list[Case]:
-    """Return the images of a protocol, in order, or name every file that is missing; nothing is decoded."""
-    named = [pair for entry in protocol.clean for pair in _clean_files(protocol, entry, root)]
-    folder = protocol.source.given
-    if folder is None:
+    """Return the images of a protocol, in order, or name every file that is missing; no image is decoded."""
+    named = [pair for entry in protocol.clean for pair in _listed_files(protocol, entry, root)]
+    source = protocol.source
+    if source.given is None:
         return [Case(name, path) for name, path in named]
-    given = _folder(protocol, folder, root)
-    partners = partners_of([path for _, path in named], given)
-    lonely = [name for name, path in named if path not in partners]
+    given = [pair for pair in _listed_files(protocol, source.given, root) if source.takes(pair[1])]
+    if not given:
+        raise RequestError(
+            f"{protocol.name}: none of the images in {root / source.given} is as 'degraded' asks"
+        )
+    if not named:
+        return _as_frames(protocol, [Case(name, None, path) for name, path in given])
+    if source.by_order:
+        return [Case(name, path, given[i % len(given)][1]) for i, (name, path) in enumerate(named)]
+    pairs = _paired(protocol, named, given, root)
+    matched = {pair.clean for pair in pairs}
+    lonely = [name for name, path in named if path not in matched]
     if lonely:
-        raise RequestError(f"{protocol.name}: no degraded image in {root / folder} for {_listed(lonely)}")
-    return [Case(name, path, partners[path]) for name, path in named]
+        raise RequestError(
+            f"{protocol.name}: no degraded image in {root / source.given} for {_listed(lonely)}"
+        )
+    return _as_frames(protocol, pairs)
 
 
 def partners_of(paths: Sequence[Path], others: Sequence[Path]) -> dict[Path, Path]:
@@ -88,88 +89,134 @@ def pixels_sha256(samples: np.ndarray) -> str:
 
 
 def identity(protocol: Protocol, found: dict[str, str]) -> str:
-    """Return in words whether the clean images, name → hash of their pixels, are those of the manifest."""
-    records = [record for entry in protocol.clean for record in _records(entry)]
-    known = {record.pixels_sha256 for record in records if record.pixels_sha256}
-    if not records:
-        return "own images: no manifest to compare with"
+    """Return in words whether the images, name → hash of their pixels, are those of the manifest.
+
+    They are the clean ones, or the degraded ones of a protocol that has no others.
+    """
+    entries = protocol.clean or (protocol.source.given or "",)
+    known = [record for entry in entries for record in records(entry)]
+    hashes = {record.pixels_sha256 for record in known if record.pixels_sha256}
     if not known:
-        return f"not verified: the manifest knows names and sources of these {len(records)} images, no hashes"
-    foreign = [name for name, value in found.items() if value not in known]
+        return "own images: no manifest to compare with"
+    if not hashes:
+        return f"not verified: the manifest knows names and sources of these {total(known)} images, no hashes"
+    foreign = [name for name, value in found.items() if value not in hashes]
     if not foreign:
         return f"all {len(found)} images are those of the manifest"
-    unknown = len(records) - len(known)
+    unknown = total(known) - len(hashes)
     verb = "are not known to be" if unknown else "are not"
     return f"{len(foreign)} of {len(found)} images {verb} those of the manifest: {_listed(foreign)}"
 
 
-def _clean_files(protocol: Protocol, entry: str, root: Path) -> list[tuple[str, Path]]:
-    """Return name in results and path of every clean file that one entry of ``clean`` stands for."""
+def _paired(protocol: Protocol, named: Sequence[Named], given: Sequence[Named], root: Path) -> list[Case]:
+    """Return clean and degraded images that belong together; a clean one may have several degraded ones."""
+    where = protocol.source.given or ""
+    if "*" not in where:
+        partners = partners_of([path for _, path in named], [path for _, path in given])
+        return [Case(name, path, partners[path]) for name, path in named if path in partners]
+    own: dict[Path, tuple[str, ...]] = {}
+    for entry in protocol.clean:
+        own |= {path: found for _, path in named if (found := _starred(entry, path, root))}
+    length = max(map(len, own.values()), default=0)
+    theirs: dict[tuple[str, ...], list[Named]] = {}
+    for name, path in given:
+        theirs.setdefault((_starred(where, path, root) or ())[:length], []).append((name, path))
+    pairs = []
+    for name, path in named:
+        several = theirs.get(own[path], []) if path in own else []
+        pairs += [Case(name if len(several) == 1 else other, path, file) for other, file in several]
+    return pairs
+
+
+def _as_frames(protocol: Protocol, found: list[Case]) -> list[Case]:
+    """Return the frames of clips without the first and the last ones that are not scored; other images as they are."""
+    if not isinstance(protocol.source, Frames):
+        return found
+    first, last = protocol.source.skip
+    clips: dict[str, list[Case]] = {}
+    for case in found:
+        clips.setdefault(Path(case.name).parent.as_posix(), []).append(case)
+    kept = [case for clip in clips.values() for case in clip[first : max(0, len(clip) - last)]]
+    if not kept:
+        raise RequestError(
+            f"{protocol.name}: no clip has more than the {first} + {last} frames that are left out"
+        )
+    return kept
+
+
+def _listed_files(protocol: Protocol, entry: str, root: Path) -> list[Named]:
+    """Return name in results and path of every file that a file, a folder or a pattern stands for."""
     path = _place(entry, root)
-    if path.suffix:
+    if "*" not in entry and path.suffix and not path.is_dir():
         found = _file(path)
         if found is None:
-            raise _missing(protocol, [entry], root)
+            raise _missing(protocol, records(entry) or [entry], root)
         return [(entry, found)]
+    folder = _fixed(entry)
     paths = _folder(protocol, entry, root)
-    above = "" if len(protocol.clean) == 1 else f"{entry}/"
-    return [(above + p.relative_to(path).as_posix(), p) for p in paths]
+    above = "" if len(protocol.clean) == 1 or entry == protocol.source.given else f"{folder}/"
+    return [(above + p.relative_to(_place(folder, root)).as_posix(), p) for p in paths]
 
 
 def _folder(protocol: Protocol, entry: str, root: Path) -> list[Path]:
-    """Return the images of a folder; it may hold other names than the manifest, but not fewer images."""
-    path = _place(entry, root)
+    """Return the images of a folder or pattern; it may hold other names than the manifest, but not fewer images."""
+    path = _place(_fixed(entry), root)
     paths = find_images(path) if path.is_dir() else []
-    records = _records(entry)
-    if len(paths) < len(records):
-        expected = {_bare(Path(record.file)): record.file for record in records}
-        for present in paths:
-            expected.pop(_bare(present), None)
-        raise _missing(protocol, list(expected.values()), root, len(records), len(paths))
+    if "*" in entry:
+        paths = [p for p in paths if _starred(entry, p, root)]
+    known = records(entry)
+    if len(paths) < total(known):
+        raise _missing(protocol, _not_among(known, paths), root, total(known), len(paths))
     if not paths:
-        what = "no images in" if path.is_dir() else "no such folder:"
-        raise RequestError(f"{protocol.name}: {what} {path}")
+        what = f"no images {'named' if '*' in entry else 'in'}" if path.is_dir() else "no such folder:"
+        raise RequestError(f"{protocol.name}: {what} {_place(entry, root) if path.is_dir() else path}")
     return paths
 
 
+def _not_among(known: Sequence[Record], paths: Sequence[Path]) -> list[Record]:
+    """Return the files of the manifest that none of these paths may be."""
+    expected = {_bare(Path(record.file)): record for record in known if record.named}
+    for present in paths:
+        expected.pop(_bare(present), None)
+    return [*expected.values(), *(record for record in known if not record.named)]
+
+
 def _missing(
-    protocol: Protocol, wanted: list[str], root: Path, expected: int | None = None, here: int = 0
+    protocol: Protocol, wanted: Sequence[Record | str], root: Path, expected: int | None = None, here: int = 0
 ) -> RequestError:
     """Return the refusal that names each missing file, where to get it, and the option."""
-    records = [manifest(_dataset(file)).get(file) for file in wanted]
-    sources = list(dict.fromkeys(_page(r) for r in records if r))
+    sources = pages(record for record in wanted if isinstance(record, Record))
+    names = [record if isinstance(record, str) else record.file for record in wanted]
     count = f"{here} of {expected} images are in {root}; missing" if expected else f"missing in {root}"
     remedy = f"get: {', '.join(sources)}    or copy them there    or name " if sources else "name "
     return RequestError(
-        f"{protocol.name}: {count}: {_listed(wanted)}\n{remedy}another data root with --data or RESTORATION_DATA"
+        f"{protocol.name}: {count}: {_listed(names)}\n{remedy}another data root with --data or RESTORATION_DATA"
     )
 
 
-def _page(record: Record) -> str:
-    """Return where a file comes from, without the file's own name."""
-    site, _, place = record.source.partition(" ")
-    folder = place.partition(" at ")[0]
-    return (
-        f"{site} ({folder.rpartition('/')[0] if '.' in folder.rpartition('/')[2] else folder})"
-        if place
-        else site
-    )
+def _fixed(entry: str) -> str:
+    """Return the folder that a pattern begins with; an entry without ``*`` as it is."""
+    parts = Path(entry).parts
+    whole = next((i for i, part in enumerate(parts) if "*" in part), len(parts))
+    return Path(*parts[:whole]).as_posix()
 
 
-def _records(entry: str) -> list[Record]:
-    """Return the manifest's lines for a file, or for the files below a folder."""
-    known = manifest(_dataset(entry))
-    return (
-        [known[entry]] if entry in known else [r for file, r in known.items() if file.startswith(f"{entry}/")]
-    )
+def _starred(entry: str, path: Path, root: Path) -> tuple[str, ...] | None:
+    """Return the texts that each ``*`` of a pattern stands for in a path, in small letters; None if it does not fit.
 
-
-def _dataset(entry: str) -> str:
-    return Path(entry).parts[0] if Path(entry).parts else ""
+    A folder is the pattern of all names in it.
+    """
+    folder = _fixed(entry)
+    place = _place(folder, root)
+    if not path.is_relative_to(place):
+        return None
+    below = Path(folder, path.relative_to(place)).as_posix()
+    found = matcher(entry if "*" in entry else f"{entry}/*").fullmatch(bare_suffix(below))
+    return found and tuple(text.lower() for text in found.groups())
 
 
 def _place(entry: str, root: Path) -> Path:
-    if _dataset(entry) == SHIPPED:
+    if Path(entry).parts[:1] == (SHIPPED,):
         return Path(str(files("restoration"))).joinpath(entry)
     return root / Path(entry).expanduser()
 

@@ -4,33 +4,55 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 from typing import Annotated, Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor
+from torch.nn.functional import interpolate
 
+from restoration.degradations.degraded import Degradation, Degraded
+from restoration.degradations.mask import masked
 from restoration.degradations.noise import protocol_noise
+from restoration.degradations.pictures import read_mask
 from restoration.degradations.resize import resize
 from restoration.image import PEAKS
 
+Natural = Annotated[int, Field(ge=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
 
 class Source(ABC):
-    """How the degraded image of one clean image is had."""
+    """How the degraded image of one clean image is had.
+
+    ``given`` is the folder of files that it takes, below the data root, or their names with a ``*`` for what pairs
+    them with the clean ones; None where it takes none.
+    """
+
+    by_order = False  # given files go round: image i has the i-th of them, and after the last the first again
 
     @property
     def given(self) -> str | None:
-        """Return the folder of given files, below the data root; None where they are made."""
+        """Return the folder or the names of given files, below the data root; None where they are made."""
         return None
 
+    def takes(self, path: Path) -> bool:
+        """Return whether one of the given files is used."""
+        return True
+
     @abstractmethod
-    def degrade(self, clean: Tensor, given: Tensor | None, scale: int) -> Tensor:
-        """Return the degraded image, 1/``scale`` as large as ``clean``."""
+    def degrade(self, clean: Tensor, given: Tensor | None, scale: int, sample: int) -> Degraded:
+        """Return the degraded image, 1/``scale`` as large as ``clean``; ``sample`` is what draws are keyed by."""
 
 
 @dataclass(frozen=True)
 class Files(Source):
-    """Files of a folder below the data root, matched with the clean ones by name."""
+    """Files of a folder below the data root, matched with the clean ones by name.
+
+    ``folder`` may hold a ``*``: those in ``clean`` and here stand for the same text, and where there are more of them
+    here, as in ``im*_kernel*_img.png`` beside ``im*.png``, one clean image has several degraded ones.
+    """
 
     folder: str
 
@@ -39,10 +61,80 @@ class Files(Source):
         """Return the folder."""
         return self.folder
 
-    def degrade(self, clean: Tensor, given: Tensor | None, scale: int) -> Tensor:
+    def degrade(self, clean: Tensor, given: Tensor | None, scale: int, sample: int) -> Degraded:
         """Return the given image."""
         assert given is not None, "the data set pairs every clean file with a given one"
-        return given
+        return Degraded(given)
+
+
+@dataclass(frozen=True)
+class Frames(Source):
+    """Files as `Files` has them, of clips with a folder each; ``skip`` frames at their start and end are not scored."""
+
+    folder: str
+    skip: tuple[Natural, Natural] = (0, 0)
+
+    @property
+    def given(self) -> str | None:
+        """Return the folder."""
+        return self.folder
+
+    def degrade(self, clean: Tensor, given: Tensor | None, scale: int, sample: int) -> Degraded:
+        """Return the given frame."""
+        assert given is not None, "the data set pairs every clean frame with a given one"
+        return Degraded(given)
+
+
+@dataclass(frozen=True)
+class Masks(Source):
+    """Holes of mask files: image i has mask i, and after the last the first again, both in the order of their names.
+
+    ``hole`` is the colour of what is missing. Only masks with a share of hole within ``ratio`` = (a, b] are used. They
+    are fitted to the image by nearest neighbour, and the holes painted with ``fill``.
+    """
+
+    folder: str
+    hole: Literal["white", "black"]
+    ratio: tuple[Share, Share] = (0.0, 1.0)
+    fill: Share = 0.0
+
+    by_order = True
+
+    @property
+    def given(self) -> str | None:
+        """Return the folder of masks."""
+        return self.folder
+
+    def takes(self, path: Path) -> bool:
+        """Return whether the mask's share of hole lies within ``ratio``."""
+        if self.ratio == (0.0, 1.0):
+            return True
+        try:
+            bright = float(read_mask(path).mean())
+        except ValueError:  # the image that it belongs to says why it cannot be read
+            return True
+        share = bright if self.hole == "white" else 1 - bright
+        return self.ratio[0] < share <= self.ratio[1]
+
+    def degrade(self, clean: Tensor, given: Tensor | None, scale: int, sample: int) -> Degraded:
+        """Return the image with painted holes, and the mask, 1 in holes."""
+        assert given is not None, "every clean image has a mask"
+        size = (clean.shape[-2], clean.shape[-1])
+        bright = interpolate(given.mean(1, keepdim=True), size=size, mode="nearest-exact") >= 0.5
+        holes = bright if self.hole == "white" else ~bright
+        return masked(clean, [holes[0, 0].numpy()], self.fill)
+
+
+@dataclass(frozen=True)
+class Made(Source):
+    """Any degradation of the package, drawn by ``seed`` and the image's name in results, whatever its place."""
+
+    degradation: Degradation
+    seed: Natural = 0
+
+    def degrade(self, clean: Tensor, given: Tensor | None, scale: int, sample: int) -> Degraded:
+        """Return what the degradation makes of the image."""
+        return self.degradation(clean, [(self.seed, sample)])
 
 
 @dataclass(frozen=True)
@@ -52,10 +144,10 @@ class Bicubic(Source):
     edges: Literal["reflect", "clamp"] = "reflect"
     rounded: bool = True
 
-    def degrade(self, clean: Tensor, given: Tensor | None, scale: int) -> Tensor:
+    def degrade(self, clean: Tensor, given: Tensor | None, scale: int, sample: int) -> Degraded:
         """Return the reduced image."""
         levels = PEAKS[8] if self.rounded else None
-        return resize(clean, scale=Fraction(1, scale), edges=self.edges, levels=levels)
+        return Degraded(resize(clean, scale=Fraction(1, scale), edges=self.edges, levels=levels))
 
 
 @dataclass(frozen=True)
@@ -66,15 +158,22 @@ class Noise(Source):
     """
 
     sigma: Annotated[float, Field(ge=0)]
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Natural = 0
     clip: bool = False
 
-    def degrade(self, clean: Tensor, given: Tensor | None, scale: int) -> Tensor:
+    def degrade(self, clean: Tensor, given: Tensor | None, scale: int, sample: int) -> Degraded:
         """Return the noisy image."""
         samples = clean[0].permute(1, 2, 0).numpy().copy()
         samples += protocol_noise(samples.shape, self.sigma, self.seed)
         noisy = torch.from_numpy(samples).permute(2, 0, 1)[None].contiguous()
-        return noisy.clamp(0, 1) if self.clip else noisy
+        return Degraded(noisy.clamp(0, 1) if self.clip else noisy)
 
 
-SOURCES: dict[str, Callable[..., Source]] = {"bicubic": Bicubic, "files": Files, "noise": Noise}
+SOURCES: dict[str, Callable[..., Source]] = {
+    "bicubic": Bicubic,
+    "files": Files,
+    "frames": Frames,
+    "made": Made,
+    "masks": Masks,
+    "noise": Noise,
+}

@@ -120,27 +120,40 @@ def identify(
 
 
 @data.command()
-def status(root: DataRoot = None, json: Json = False) -> None:
-    """Say which data sets of the benchmarks are here, with licence and source, and which other folders."""
-    from restoration.benchmarks.known import holdings, other_folders
+def status(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[NAME]...", help="Data sets or protocols; all sets by default."),
+    ] = None,
+    root: DataRoot = None,
+    json: Json = False,
+) -> None:
+    """Say which data sets of the benchmarks are here, whether they are the published files, and where to get them.
+
+    Exit code 1 where a file is not the published one, or a set that was named is not complete.
+    """
+    from restoration.benchmarks.known import holdings, other_folders, remedies, sets_of, table
     from restoration.data import data_root
     from restoration.errors import RequestError
 
     place = root.expanduser() if root else data_root()
     if root and not place.is_dir():
         raise RequestError(f"--data {root}: no such folder")
-    found, others = holdings(place), other_folders(place)
+    wanted = list(dict.fromkeys(each for name in names or () for each in sets_of(name)))
+    found = holdings(place, wanted, compare=True)
+    others = [] if names else other_folders(place)
     counts = {state: sum(h.state == state for h in found) for state in ("complete", "partly", "missing")}
     if json:
-        sets = [vars(holding) | {"state": holding.state} for holding in found]
+        sets = [vars(holding) | {"state": holding.state, "get": holding.where} for holding in found]
         _print_json({"root": str(place), **counts, "sets": sets, "others": others})
-        return
-    for h in found:
-        amount = f"{h.here}/{h.total}" + (" (other names)" if h.renamed else "")
-        typer.echo(f"{h.name:<10} {h.state:<9} {amount:<8} {h.licence}; {h.source}")
-    if others:
-        typer.echo(f"other folders here, without a manifest: {', '.join(others)}")
-    typer.echo(", ".join(f"{count} {state}" for state, count in counts.items()) + f" in {place}")
+    else:
+        told = [line for h in found if names or h.other for line in remedies(h, place, SHOWN)]
+        for line in [*table(found), *told]:
+            typer.echo(line)
+        if others:
+            typer.echo(f"other folders here, without a manifest: {', '.join(others)}")
+        typer.echo(", ".join(f"{count} {state}" for state, count in counts.items()) + f" in {place}")
+    raise typer.Exit(int(any(h.other or (names and h.state != "complete") for h in found)))
 
 
 def _place(name: str) -> Path:
