@@ -1,12 +1,33 @@
 """What is known of the data sets in the manifests: which are here, and what tells their images where they are not."""
 
+import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
-from restoration.benchmarks.datasets import SHIPPED, Record, manifest, partners_of
-from restoration.image import find_images
+from restoration.benchmarks.datasets import partners_of, pixels_sha256
+from restoration.benchmarks.manifest import (
+    SHIPPED,
+    Record,
+    datasets,
+    licences,
+    lines,
+    manifest,
+    pages,
+    records,
+    total,
+)
+from restoration.benchmarks.protocol import load_protocol, protocol_names
+from restoration.benchmarks.samples import file_sha256
+from restoration.config import nearest
+from restoration.errors import ImageError, RequestError
+from restoration.image import find_images, read_samples
+
+COMMON = re.compile(
+    r"(hr|lr|im|img|input|norain|rain|mask)[-_]?\d+", re.IGNORECASE
+)  # any set may have such names
 
 # The hundred images of BSDS300's `test`, which are BSDS500's `val` and BSD100; BSD68 and CBSD68 are 68 of them. The
 # manifests number them anew, as those sets' copies do.
@@ -26,7 +47,11 @@ BSD100 = frozenset(str(number) for number in (
 
 @dataclass(frozen=True)
 class Holding:
-    """How much of a data set is here; ``state`` is complete, partly or missing."""
+    """How much of a data set is here; ``state`` is complete, partly or missing.
+
+    ``known`` files have a hash in the manifest and lie here under its name; ``other`` names those of them whose bytes
+    and pixels are others. ``absent`` names what is missing, with a ``*`` where names are not known.
+    """
 
     name: str
     here: int
@@ -34,35 +59,96 @@ class Holding:
     licence: str
     source: str
     renamed: bool = False  # enough images, but not under the manifest's names
+    places: tuple[str, ...] = ()  # folders, below the data root
+    known: int = 0
+    other: tuple[str, ...] = ()
+    absent: tuple[str, ...] = ()
+
+    @property
+    def place(self) -> str:
+        """Return the folder below the data root that all of it lies in."""
+        return os.path.commonpath(self.places) if self.places else ""
+
+    @property
+    def where(self) -> list[str]:
+        """Return where all of its files come from, with the folder there."""
+        return pages(manifest(self.name).values())
 
     @property
     def state(self) -> str:
         """Return complete, partly or missing."""
         return "missing" if not self.here else "partly" if self.here < self.total else "complete"
 
+    @property
+    def fits(self) -> str:
+        """Return in words whether the files are those of the manifest."""
+        if not self.known:
+            return "" if not self.here else "no hashes to compare"
+        if not self.other:
+            return f"{self.known} fit" if self.known < self.here else "fit"
+        return f"{len(self.other)} of {self.known} differ"
 
-def datasets() -> list[str]:
-    """Return the names of all data sets that have a manifest."""
-    folder = files("restoration.benchmarks").joinpath("manifests")
-    return sorted(path.name.removesuffix(".csv") for path in folder.iterdir() if path.name.endswith(".csv"))
+
+def holdings(root: Path, names: Sequence[str] = (), compare: bool = False) -> list[Holding]:
+    """Return how much of every data set, or of the named ones, is below the data root.
+
+    With ``compare``, files are compared with the hashes of the manifest: bytes first, and where these differ the
+    pixels. Without it they go by their names, and nothing is opened.
+    """
+    return [_holding(name, root, compare) for name in names or datasets()]
 
 
-def holdings(root: Path) -> list[Holding]:
-    """Return how much of every data set is below the data root, by names; nothing is decoded."""
-    return [_holding(name, list(manifest(name).values()), root) for name in datasets()]
+def sets_of(name: str) -> list[str]:
+    """Return the data set of this name, and those that the protocol of this name needs."""
+    own = [name] if name in datasets() else []
+    if name not in protocol_names():
+        if own:
+            return own
+        raise RequestError(
+            f"data status: unknown data set or protocol '{name}'{nearest(name, [*datasets(), *protocol_names()])}"
+        )
+    protocol = load_protocol(name)
+    wanted = {r.file for entry in (*protocol.clean, protocol.source.given or "") for r in records(entry)}
+    return [each for each in datasets() if each in own or wanted & manifest(each).keys()]
+
+
+def table(found: Sequence[Holding]) -> list[str]:
+    """Return one line per data set under a line of headings."""
+    rows = [("set", "state", "files", "hashes", "folder", "licence; source")]
+    for h in found:
+        amount = f"{h.here}/{h.total}" + (" (other names)" if h.renamed else "")
+        place = "in the package" if h.name == SHIPPED else h.place
+        rows.append((h.name, h.state, amount, h.fits or "-", place, f"{h.licence}; {h.source}"))
+    widths = [max(len(row[i]) for row in rows) for i in range(5)]
+    return [
+        "  ".join(f"{text:<{width}}" for text, width in zip(row, [*widths, 0], strict=True)) for row in rows
+    ]
+
+
+def remedies(holding: Holding, root: Path, most: int) -> list[str]:
+    """Return what is missing or differs of one data set, where to put it and where to get it."""
+    said = []
+    for what, names in (("missing", holding.absent), ("not the published files", holding.other)):
+        if names:
+            more = f" and {len(names) - most} more" if len(names) > most else ""
+            said.append(f"{holding.name}: {what}: {', '.join(names[:most])}{more}")
+    if said:
+        said.append(f"{holding.name}: put them in {root / holding.place}; get: {', '.join(holding.where)}")
+        said.append(f"{holding.name}: licence: {holding.licence}")
+    return said
 
 
 def reserved_names() -> dict[str, frozenset[str]]:
     """Return test set → the names of its clean images without suffix, where a set of more images has not the same."""
     names = {name: _stems(name) for name in datasets() if name != SHIPPED}
     names["bsd100 (BSDS500's val)"] = BSD100
-    return {n: own for n, own in names.items() if not any(own < other for other in names.values())}
+    return {n: own for n, own in names.items() if own and not any(own < other for other in names.values())}
 
 
 def reserved_pixels() -> dict[str, str]:
     """Return hash of the pixels → file of all test images whose hash is known."""
-    records = [record for name in datasets() if name != SHIPPED for record in manifest(name).values()]
-    return {record.pixels_sha256: record.file for record in records if record.pixels_sha256}
+    known = [record for name in datasets() if name != SHIPPED for record in lines(name)]
+    return {record.pixels_sha256: record.file for record in known if record.pixels_sha256}
 
 
 def published_files() -> frozenset[str]:
@@ -78,24 +164,70 @@ def other_folders(root: Path) -> list[str]:
 
 
 def _stems(name: str) -> frozenset[str]:
-    paths = [Path(file) for file in manifest(name)]
-    return frozenset(path.stem for path in paths if not path.parent.name.startswith("LR"))
+    """Return the names that tell images of a set: not those of a range of numbers, nor a common word with a number."""
+    paths = [Path(line.file) for line in lines(name) if line.named and "{" not in line.file]
+    stems = (path.stem for path in paths if not path.parent.name.startswith("LR"))
+    return frozenset(stem for stem in stems if not COMMON.fullmatch(stem))
 
 
-def _holding(name: str, records: Sequence[Record], root: Path) -> Holding:
+def _holding(name: str, root: Path, compare: bool) -> Holding:
+    described = list(manifest(name).values())
     base = Path(str(files("restoration"))) if name == SHIPPED else root
-    folders: dict[Path, list[Path]] = {}
-    for record in records:
-        folders.setdefault((base / record.file).parent, []).append(base / record.file)
-    here, renamed = 0, False
+    folders: dict[str, list[Record]] = {}
+    for record in described:
+        folders.setdefault(_folder_of(record), []).append(record)
+    here, known, renamed = 0, 0, False
+    absent: list[str] = []
+    other: list[str] = []
     for folder, expected in folders.items():
-        found = [path for path in find_images(folder) if path.parent == folder] if folder.is_dir() else []
-        same = set(found) & set(expected)
-        named = len(same) + len(
-            partners_of([p for p in expected if p not in same], [p for p in found if p not in same])
+        found = _images(
+            base / folder, deep=any("*" in Path(record.file).parent.as_posix() for record in expected)
         )
-        renamed |= named < len(expected) <= len(found)
-        here += len(expected) if len(found) >= len(expected) else named
-    licences = dict.fromkeys(record.licence for record in records)
-    source = records[0].source.split(" ")[0] if records else ""
-    return Holding(name, here, len(records), "; ".join(licences), source, renamed)
+        named, lost = _named(expected, found, base)
+        wanted = total(expected)
+        renamed |= len(named) < sum(record.named for record in expected) and wanted <= len(found)
+        unnamed = max(0, min(len(found) - len(named), wanted - sum(record.named for record in expected)))
+        here += wanted if len(found) >= wanted else len(named) + unnamed
+        absent += [] if len(found) >= wanted else lost
+        if compare:
+            known += sum(bool(record.sha256) for record in named)
+            other += [r.file for r, path in named.items() if r.sha256 and not _same(r, path)]
+    source = described[0].source.split(" ")[0] if described else ""
+    return Holding(
+        name, here, total(described), licences(described), source, renamed, tuple(folders), known, tuple(other),
+        tuple(absent),
+    )  # fmt: skip
+
+
+def _folder_of(record: Record) -> str:
+    """Return the folder of a file; the folders that a ``*`` stands for lie below it."""
+    parts = Path(record.file).parts[:-1]
+    whole = next((i for i, part in enumerate(parts) if "*" in part), len(parts))
+    return Path(*parts[:whole]).as_posix()
+
+
+def _images(folder: Path, deep: bool) -> list[Path]:
+    found = find_images(folder) if folder.is_dir() else []
+    return found if deep else [path for path in found if path.parent == folder]
+
+
+def _named(
+    expected: Sequence[Record], found: Sequence[Path], base: Path
+) -> tuple[dict[Record, Path], list[str]]:
+    """Return record → file under the manifest's name, in any encoding, and the names that are missing."""
+    places = {base / record.file: record for record in expected if record.named}
+    same = {path: path for path in found if path in places}
+    rest = [path for path in places if path not in same]
+    same |= partners_of(rest, [path for path in found if path not in same])
+    named = {places[path]: present for path, present in same.items()}
+    return named, [record.file for record in expected if record not in named]
+
+
+def _same(record: Record, path: Path) -> bool:
+    """Return whether a file has the bytes of the manifest, or else its pixels."""
+    if file_sha256(path) == record.sha256:
+        return True
+    try:
+        return pixels_sha256(read_samples(path)) == record.pixels_sha256
+    except ImageError:
+        return False

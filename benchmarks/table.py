@@ -1,15 +1,29 @@
-"""Results as Markdown: the table of one run, and the README's tables from committed results."""
+"""Results as Markdown: the table of one run, conventions side by side, the README's tables of committed results."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from restoration.benchmarks.metrics import METRICS
 from restoration.benchmarks.result import Comparison, Result, Row, read_result
 from restoration.errors import RequestError
 
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
-TASKS = {"super-resolution": "Super-resolution", "denoising": "Denoising", "restoration": "Restoration"}
+TASKS = {
+    "super-resolution": "Super-resolution",
+    "denoising": "Denoising",
+    "deblurring": "Deblurring",
+    "deraining": "Deraining",
+    "jpeg": "JPEG",
+    "low-light": "Low light",
+    "inpainting": "Inpainting",
+    "reflection-removal": "Reflection removal",
+    "video-super-resolution": "Video super-resolution",
+    "faces": "Faces",
+    "colourisation": "Colourisation",
+    "restoration": "Restoration",
+}
+T = TypeVar("T")
 
 
 def number(value: float | None, metric: str) -> str:
@@ -36,13 +50,37 @@ def run_table(result: Result) -> str:
     return "\n".join([*sections, *(["Not scored:", "", *problems, ""] if problems else []), _sure(result)])
 
 
+def conventions_table(result: Result, images: bool = False) -> str:
+    """Return one Markdown table per protocol and measure of a result by conventions; ``images`` adds a row for each.
+
+    A column is one convention: "(ours)" where the library is not here and our own code computes what it would.
+    """
+    records = result.provenance["conventions"]
+    protocols = _unique(row.protocol for row in result.rows)
+    sections = [
+        _side_by_side(
+            [r for r in result.rows if r.protocol == name and r.metric.startswith(measure)], records, images
+        )
+        for name in protocols
+        for measure in _unique(r.metric.partition("-")[0] for r in result.rows if r.protocol == name)
+    ]
+    problems = [f"- {line}" for line in result.problems]
+    return "\n".join([*sections, *(["Not scored:", "", *problems, ""] if problems else [])])
+
+
 def readme_tables(results: Path) -> str:
     """Return the README's tables from every result in a folder, one table per task and scale.
 
     A column is one protocol under one convention, so that numbers made in different ways never stand together.
     """
-    found = _committed(results)
-    return "\n\n".join(_summary(title, entries) for title, entries in _by_task(found).items())
+    tables = [_summary(title, entries) for title, entries in _by_task(_committed(results)).items()]
+    side_by_side = [conventions_table(r) for r in _results(results).values() if _has_conventions(r)]
+    if side_by_side:
+        tables += [
+            "**One set of images by the conventions of several libraries**",
+            *map(str.rstrip, side_by_side),
+        ]
+    return "\n\n".join(tables)
 
 
 def fill_markers(text: str, tables: str) -> str:
@@ -55,17 +93,66 @@ def fill_markers(text: str, tables: str) -> str:
 
 def _protocol_section(result: Result, protocol: str) -> str:
     rows = [row for row in result.rows if row.protocol == protocol]
-    metrics = _unique(row.metric for row in rows)
-    conventions = _unique(f"{row.metric}: {row.convention}" for row in rows)
-    head = ["restorer", *metrics, "seconds", "peak MiB"]
+    columns = _unique((row.metric, row.convention) for row in rows)
+    titles = _titles(columns)
+    conventions = [f"{title}: {convention}" for title, (_, convention) in zip(titles, columns, strict=True)]
+    head = ["restorer", *titles, "seconds", "peak MiB"]
     lines = [f"### {protocol}", "", _line(head), _line(["---", *["---:"] * (len(head) - 1)])]
     for name in _unique(row.restorer for row in rows):
-        own = {row.metric: row for row in rows if row.restorer == name}
+        own = {(row.metric, row.convention): row for row in rows if row.restorer == name}
         first = next(iter(own.values()))
-        cells = [_cell(own[metric]) if metric in own else "–" for metric in metrics]
+        cells = [_cell(own[column]) if column in own else "–" for column in columns]
         lines.append(_line([name, *cells, f"{first.seconds:.2f}", f"{first.peak_mib:.0f}"]))
     compared = [_sentence(c) for c in result.comparisons if c.protocol == protocol]
     return "\n".join([*lines, "", *(f"- {c}" for c in compared), *(f"- {c}" for c in conventions), ""])
+
+
+def _side_by_side(rows: Sequence[Row], records: Mapping[str, Mapping[str, str]], images: bool) -> str:
+    """Return the table of one protocol and measure, and in a line each what the columns are."""
+    columns = _unique(row.convention for row in rows)
+    titles = [_column(records[column]) for column in columns]
+    measure = rows[0].metric.partition("-")[0]
+    lines = [f"**{rows[0].protocol}, {measure}**", "", _line(["restorer", "n", *titles])]
+    lines.append(_line(["---", *["---:"] * (len(columns) + 1)]))
+    for name in _unique(row.restorer for row in rows):
+        own = {row.convention: row for row in rows if row.restorer == name}
+        cells = [_mean(own[column]) if column in own else "–" for column in columns]
+        lines.append(_line([name, str(max(row.n for row in own.values())), *cells]))
+        scored = _unique(image for row in own.values() for image in (*row.per_image, *row.missing))
+        for image in scored if images else ():
+            values = [
+                (own[c].per_image.get(image), own[c].metric) if c in own else (None, "") for c in columns
+            ]
+            lines.append(_line([f"{name}: {image}", "1", *(number(*value) for value in values)]))
+    notes = [
+        f"- {title}: {_note(column, records[column])}" for title, column in zip(titles, columns, strict=True)
+    ]
+    return "\n".join([*lines, "", *notes, ""])
+
+
+def _column(record: Mapping[str, str]) -> str:
+    return record["name"] + (" (ours)" if record["by"] == "ours" and record["library"] else "")
+
+
+def _mean(row: Row) -> str:
+    return number(row.mean, row.metric) + (f" ({len(row.missing)} missing)" if row.missing else "")
+
+
+def _note(convention: str, record: Mapping[str, str]) -> str:
+    """Return in one line what a convention is and who computed it, as ``piq 0.8.0: psnr …; rgb,border=0,…``."""
+    what = convention.partition(": ")[2].rpartition("; ")[0]
+    remark = f"; {record['remark']}" if record["remark"] and record["library"] else ""
+    by = f"{record['by']}: " if record["by"] != "ours" else ""
+    return f"{by}{record['words']} [{what}]{remark}"
+
+
+def _titles(columns: Sequence[tuple[str, str]]) -> list[str]:
+    """Return a heading for each metric and convention; a metric of several conventions is numbered."""
+    metrics = [metric for metric, _ in columns]
+    return [
+        metric if metrics.count(metric) == 1 else f"{metric} ({metrics[: i + 1].count(metric)})"
+        for i, metric in enumerate(metrics)
+    ]
 
 
 def _cell(row: Row) -> str:
@@ -94,9 +181,8 @@ def _committed(results: Path) -> list[tuple[Row, Mapping[str, Any], Mapping[str,
     """Return each row with its protocol's and its restorer's record; two files may not disagree about a row."""
     found: dict[tuple[str, str, str, str], tuple[Row, Mapping[str, Any], Mapping[str, Any]]] = {}
     origin: dict[tuple[str, str, str, str], Path] = {}
-    for path in sorted(results.rglob("*.json")):
-        result = read_result(path)
-        for row in result.rows if result else ():
+    for path, result in _results(results).items():
+        for row in () if _has_conventions(result) else result.rows:
             records = result.provenance
             if row.key in found and found[row.key][0].per_image != row.per_image:
                 raise RequestError(
@@ -111,6 +197,17 @@ def _committed(results: Path) -> list[tuple[Row, Mapping[str, Any], Mapping[str,
                 records.get("restorers", {}).get(row.restorer, {}),
             )
     return list(found.values())
+
+
+def _results(folder: Path) -> dict[Path, Result]:
+    """Return the results in a folder; files that hold something else, such as timings, are passed over."""
+    found = {path: read_result(path) for path in sorted(folder.rglob("*.json"))}
+    return {path: result for path, result in found.items() if result is not None}
+
+
+def _has_conventions(result: Result) -> bool:
+    """Return whether a result compares conventions, whose columns have a table of their own."""
+    return "conventions" in result.provenance
 
 
 def _by_task(
@@ -153,5 +250,5 @@ def _line(cells: Iterable[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _unique(names: Iterable[str]) -> list[str]:
+def _unique(names: Iterable[T]) -> list[T]:
     return list(dict.fromkeys(names))
