@@ -1,13 +1,17 @@
 """Values per image as dots: where every mark of the page's plots stands, in percent of the width."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from restoration.benchmarks.metrics import METRICS
 from restoration.benchmarks.result import Row
 from restoration.benchmarks.table import number
 
 LINE = 24  # pixels per image
+LISTED = 30  # images up to which each has a line of its own
+STRIP = 200  # dots of a restorer's line that has all images, at most
 MARKS = (  # one shape per restorer, so that colour is not the only difference
     "M0-5.5a5.5 5.5 0 1 0 .01 0z",
     "M-5-5h10v10h-10z",
@@ -20,21 +24,26 @@ MARKS = (  # one shape per restorer, so that colour is not the only difference
 
 @dataclass(frozen=True)
 class Dot:
-    """One value: position in percent, which restorer, and what to say about it."""
+    """One value: position in percent, whose it is, and what to say about it."""
 
     x: float
-    restorer: int
+    restorer: str
     text: str
 
 
 @dataclass(frozen=True)
 class Line:
-    """All restorers' values of one image, or one restorer's mean with the ends of its interval."""
+    """All restorers' values of one image, or one restorer's mean with the ends of its interval.
+
+    ``strip`` has the positions of a restorer's images where these have no lines of their own.
+    """
 
     name: str
     y: int
     dots: Sequence[Dot]
+    mean: bool
     span: tuple[float, float] | None = None
+    strip: Sequence[float] = ()
 
 
 @dataclass(frozen=True)
@@ -49,9 +58,13 @@ class Plot:
 
 
 def dot_plot(rows: Sequence[Row], unit: str) -> Plot | None:
-    """Return the plot of one metric, a row per restorer; images are ordered by the first restorer's value."""
+    """Return the plot of one metric, a row per restorer: a line for each restorer's mean, then one for each image.
+
+    Images are ordered by the first restorer's value. More than 30 have no lines, but stand on their restorers'; of more
+    than 200 it is as many, spread evenly over the order of their values.
+    """
     values = [value for row in rows for value in row.per_image.values()]
-    values += [end for row in rows for end in (row.low, row.high) if end is not None]
+    values += [end for row in rows for end in (row.mean, row.low, row.high) if end is not None]
     values = [value for value in values if math.isfinite(value)]
     if not values:
         return None
@@ -62,22 +75,37 @@ def dot_plot(rows: Sequence[Row], unit: str) -> Plot | None:
         return round(100 * (value - first) / (last - first), 2)
 
     metric = rows[0].metric
-    named = [(r.restorer, [(i, r.mean)], (r.low, r.high)) for i, r in enumerate(rows)]
-    order = sorted(rows[0].per_image, key=lambda name: -rows[0].per_image[name])
-    named += [
-        (name, [(i, r.per_image.get(name)) for i, r in enumerate(rows)], (None, None)) for name in order
-    ]
-    lines = []
-    for j, (name, found, (low, high)) in enumerate(named):
-        what = f"mean of {rows[j].n}" if j < len(rows) else name
+    order = rows[0].per_image
+    images = dict.fromkeys(name for row in rows for name in row.per_image)
+    images = sorted(images, key=lambda name: -order.get(name, -math.inf))
+    lines: list[Line] = []
+
+    def line(
+        name: str, what: str, found: Sequence[tuple[int, float | None]],
+        mean: bool = False, span: tuple[float, float] | None = None, strip: Sequence[float] = (),
+    ) -> None:  # fmt: skip
         dots = [
-            Dot(place(value), i, f"{rows[i].restorer}, {what}: {number(value, metric)}")
-            for i, value in found if value is not None
+            Dot(place(value), rows[i].restorer, f"{rows[i].restorer}, {what}: {number(value, metric)}")
+            for i, value in found if value is not None and math.isfinite(value)
         ]  # fmt: skip
-        span = None if low is None or high is None else (place(low), place(high))
-        lines.append(Line(name, j * LINE + LINE // 2, dots, span))
+        lines.append(Line(name, len(lines) * LINE + LINE // 2, dots, mean, span, strip))
+
+    listed = len(images) <= LISTED
+    for i, row in enumerate(rows):
+        span = None if row.low is None or row.high is None else (place(row.low), place(row.high))
+        strip = [] if listed else [place(value) for value in _thinned(row)]
+        line(row.restorer, f"mean of {row.n}", [(i, row.mean)], True, span, strip)
+    for name in images if listed else ():
+        line(name, name, [(i, row.per_image.get(name)) for i, row in enumerate(rows)])
     labels = [(place(tick), f"{tick:g}") for tick in ticks]
     return Plot(metric, unit, lines, labels, len(lines) * LINE)
+
+
+def _thinned(row: Row) -> list[float]:
+    values = sorted(value for value in row.per_image.values() if math.isfinite(value))
+    if len(values) <= STRIP:
+        return values
+    return [values[round(i * (len(values) - 1) / (STRIP - 1))] for i in range(STRIP)]
 
 
 def _ticks(low: float, high: float, count: int = 5) -> list[float]:
@@ -88,3 +116,38 @@ def _ticks(low: float, high: float, count: int = 5) -> list[float]:
     step = next(m * power for m in (1, 2, 5, 10) if m * power >= raw)
     start, stop = math.floor(low / step), math.ceil(high / step)
     return [round(i * step, 10) for i in range(start, max(stop, start + 1) + 1)]
+
+
+def scatter(
+    rows: Sequence[Row], marks: Mapping[str, int], scenes: Mapping[str, int]
+) -> dict[str, Any] | None:
+    """Return what the page draws one dot per image from, or None where there are not two series of values.
+
+    ``marks`` maps restorers to their marks, ``scenes`` images to their pictures.
+    """
+    rows = [row for row in rows if any(map(math.isfinite, row.per_image.values()))]
+    images = list(dict.fromkeys(name for row in rows for name in row.per_image))
+    if len(rows) < 2:
+        return None
+    series = [
+        {
+            "restorer": row.restorer,
+            "mark": marks[row.restorer],
+            "metric": row.metric,
+            "values": [_written(row.per_image.get(name), METRICS[row.metric].places) for name in images],
+        }
+        for row in rows
+    ]
+    metrics = {
+        row.metric: {
+            "unit": METRICS[row.metric].unit,
+            "better": METRICS[row.metric].better,
+            "places": METRICS[row.metric].places,
+        }
+        for row in rows
+    }
+    return {"images": images, "series": series, "metrics": metrics, "scenes": dict(scenes)}
+
+
+def _written(value: float | None, places: int) -> float | None:
+    return None if value is None or not math.isfinite(value) else round(value, places)

@@ -13,9 +13,11 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from restoration.benchmarks.metrics import METRICS, Metric
-from restoration.benchmarks.sources import SOURCES, Source
+from restoration.benchmarks.metrics.distributions import FEATURES, SetMetric
+from restoration.benchmarks.sources import SOURCES, Files, Frames, Source
 from restoration.config import build, check, differences, nearest, override, read_toml, typed
 from restoration.errors import ConfigError, RequestError
+from restoration.experiment import Task as ExperimentTask
 
 VISIBLE = {
     "luma",
@@ -24,6 +26,9 @@ VISIBLE = {
     "metrics",
 }  # changes of these show in a row's convention or metric already
 
+Task = Literal[ExperimentTask, "restoration"]
+
+TOY = "gaussian-toy"  # measured by its own estimators, not by restorers of images
 PAIRS = ("border", "colour", "luma", "output", "scale")  # what --pairs lets one set
 
 
@@ -31,16 +36,17 @@ PAIRS = ("border", "colour", "luma", "output", "scale")  # what --pairs lets one
 class Protocol:
     """Images, how they are degraded, and how restored ones are scored.
 
-    ``clean`` lists folders and files below the data root (``photos`` is shipped). ``colour`` is what the restorer
-    sees: "rgb" replicates one-channel files; "luma" is 8-bit BT.601 luma, one-channel files as they are; "grey" is
+    ``clean`` lists folders and files below the data root (``photos`` is shipped), ``*`` for any text within a name;
+    it is empty where there are degraded images alone. ``colour`` is what the restorer sees: "rgb" replicates
+    one-channel files; "luma" is 8-bit BT.601 luma, one-channel files as they are; "grey" is
     MATLAB's rgb2gray, rounded half up. ``luma`` says whether luma is rounded to 8 bits before it is scored, ``output``
     whether the restored image is. ``border`` pixels at each edge are not scored. Clean images are cropped at the
     bottom and right to a multiple of ``scale``.
     """
 
     name: str
-    task: Literal["super-resolution", "denoising", "restoration"]
-    clean: Annotated[tuple[str, ...], Field(min_length=1)]
+    task: Task
+    clean: tuple[str, ...]
     degraded: Mapping[str, Any]
     scale: Annotated[int, Field(ge=1)] = 1
     colour: Literal["rgb", "luma", "grey"] = "rgb"
@@ -60,24 +66,28 @@ class Protocol:
         settings = {key: value for key, value in asdict(self).items() if key != "metrics"}
         return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
 
-    def metric(self, name: str) -> Metric:
-        """Return a metric by name, or say why this protocol has no such one."""
+    def metric(self, name: str) -> type[Metric]:
+        """Return a metric by name, or say why this protocol has no such one; what it needs is not looked for."""
         if name not in METRICS:
             raise ConfigError(f"{self.name}.metrics: unknown metric '{name}'{nearest(name, METRICS)}")
-        metric = METRICS[name]()
+        metric = METRICS[name]
         if metric.plane == "rgb" and self.colour != "rgb":
-            fitting = ", ".join(n for n, m in METRICS.items() if m.plane == "y")
             raise ConfigError(
                 f"{self.name}.metrics: '{name}' needs three channels, but colour = \"{self.colour}\" has one; "
-                f"expected some of {fitting}"
+                "expected metrics of one channel, such as psnr-y and ssim-y"
             )
         return metric
 
     def convention(self, metric: str) -> str:
         """Return by which convention a metric is measured; rows of different conventions are never mixed."""
-        plane = {"grey": "grey", "luma": "y-only-uint8", "rgb": f"y-{self.luma}"}[self.colour]
-        plane = "rgb" if METRICS[metric].plane == "rgb" else plane
-        return f"{plane},border={self.border},{self.output}-output"
+        found = METRICS[metric]
+        of_colour = f"y-{self.luma}" if found.plane == "y" else "rgb"
+        plane = {"grey": "grey", "luma": "y-only-uint8", "rgb": of_colour}[self.colour]
+        border = 0 if found.plane == "whole" else self.border
+        told = [plane, f"border={border}", f"{self.output}-output"]
+        if issubclass(found, SetMetric):
+            told.append(f"features={FEATURES[found.features]}")
+        return ",".join([*told, found.convention] if found.convention else told)
 
 
 def protocol_names() -> list[str]:
@@ -92,8 +102,10 @@ def protocol_path(source: str | Path) -> Path:
     if str(source).endswith(".toml"):
         return Path(source).expanduser()
     names = protocol_names()
+    if str(source) == TOY:
+        raise ConfigError(f"'{TOY}' is a test of the instrument, alone: restoration benchmark {TOY}")
     if str(source) not in names:
-        raise ConfigError(f"unknown protocol '{source}'{nearest(str(source), names)}")
+        raise ConfigError(f"unknown protocol '{source}'{nearest(str(source), [*names, TOY])}")
     return Path(str(files("restoration.benchmarks").joinpath("protocols", f"{source}.toml")))
 
 
@@ -156,6 +168,10 @@ def _parsed(document: dict[str, Any], where: str) -> Protocol:
         )
     source = check(SOURCES, document["degraded"], f"{where}.degraded", "source")
     protocol = typed(Protocol, document | {"degraded": source}, where)
+    if not protocol.clean and not isinstance(protocol.source, Files | Frames):
+        raise ConfigError(
+            f"{where}.clean = []: expected folders or files; only given degraded images do without clean ones"
+        )
     for name in protocol.metrics:
         protocol.metric(name)
     return protocol

@@ -6,13 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import chain, zip_longest
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from restoration.benchmarks.datasets import identity
 from restoration.benchmarks.intervals import mean_interval, verdict
 from restoration.benchmarks.metrics import METRICS
 from restoration.benchmarks.protocol import Protocol
 from restoration.errors import RequestError
+
+if TYPE_CHECKING:
+    from restoration.benchmarks.sets import Sets
 
 SCHEMA = 1
 
@@ -58,13 +61,19 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Result:
-    """Rows and comparisons, the command that made them, and everything needed to make them again."""
+    """Rows and comparisons, the command that made them, and everything needed to make them again.
+
+    ``order`` and ``sets`` are what `merge` needs of a rank's part, by protocol: the names of all images, and the
+    features of sets; no file holds them.
+    """
 
     command: str
     provenance: Mapping[str, Any]
     rows: Sequence[Row]
     comparisons: Sequence[Comparison] = ()
     problems: Sequence[str] = ()  # one line per image that could not be scored at all
+    order: Mapping[str, Sequence[str]] = field(default_factory=dict, compare=False, repr=False)
+    sets: Mapping[str, "Sets"] = field(default_factory=dict, compare=False, repr=False)
 
     def mean(self, metric: str, protocol: str | None = None, restorer: str | None = None) -> float:
         """Return the mean of the one row that fits."""
@@ -98,7 +107,7 @@ def make_row(
     numbers = {name: value for name, value in values.items() if not isinstance(value, str)}
     missing = {name: value for name, value in values.items() if isinstance(value, str)}
     mean = math.fsum(numbers.values()) / len(numbers) if numbers else None
-    interval = mean_interval(list(numbers.values()), METRICS[metric]().ceiling)
+    interval = mean_interval(list(numbers.values()), METRICS[metric].ceiling)
     return Row(
         protocol, restorer, metric, convention, mean, interval.low, interval.high, len(numbers), numbers,
         round(seconds, 3), round(peak_mib, 1), missing,
@@ -125,15 +134,21 @@ def merge(parts: Sequence[Result], baseline: str | None = None) -> Result:
         grouped.setdefault(row.key, []).append(row)
     images: dict[str, dict[str, Any]] = {}
     for protocol in parts[0].provenance["images"]:
-        images[protocol] = _interleaved([part.provenance["images"][protocol] for part in parts])
-    rows = [_joined(group, list(images[group[0].protocol])) for group in grouped.values()]
+        found = _interleaved([part.provenance["images"][protocol] for part in parts])
+        names = parts[0].order.get(protocol, found)
+        images[protocol] = {name: found[name] for name in names if name in found}
+    sets = {name: own.join([part.sets[name] for part in parts[1:]]) for name, own in parts[0].sets.items()}
+    orders = images | parts[0].order
+    rows = [_joined(group, list(orders[group[0].protocol]), sets) for group in grouped.values()]
     problems = list(chain.from_iterable(part.problems for part in parts))
     records = {
         name: record | {"images": _identity(record, images[name])}
         for name, record in parts[0].provenance.get("protocols", {}).items()
     }
     provenance = {**parts[0].provenance, "images": images, "protocols": records}
-    return Result(parts[0].command, provenance, rows, compare(rows, baseline), problems)
+    return Result(
+        parts[0].command, provenance, rows, compare(rows, baseline), problems, parts[0].order, sets
+    )  # fmt: skip
 
 
 def read_result(path: Path) -> Result | None:
@@ -165,14 +180,17 @@ def _compared(row: Row, reference: Row) -> list[Comparison]:
     ]  # fmt: skip
 
 
-def _joined(parts: Sequence[Row], order: Sequence[str]) -> Row:
+def _joined(parts: Sequence[Row], order: Sequence[str], sets: Mapping[str, "Sets"]) -> Row:
     """Return one row of several ranks' parts, images in the order of the protocol."""
+    seconds, peak_mib = sum(part.seconds for part in parts), max(part.peak_mib for part in parts)
+    protocol, restorer, metric, _ = parts[0].key
+    if METRICS[metric].kind == "set":
+        return sets[protocol].row(restorer, metric, seconds, peak_mib)
     values: dict[str, float | str] = {}
     for part in parts:
         values |= {**part.per_image, **part.missing}
     return make_row(
-        *parts[0].key, {name: values[name] for name in order if name in values},
-        seconds=sum(part.seconds for part in parts), peak_mib=max(part.peak_mib for part in parts),
+        *parts[0].key, {name: values[name] for name in order if name in values}, seconds, peak_mib
     )  # fmt: skip
 
 

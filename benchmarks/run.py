@@ -1,45 +1,34 @@
 """Measure restorers by protocols: every image is decoded once, restored by each restorer, scored by every metric."""
 
 import math
-import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from restoration import cost
-from restoration.apply import Inference, restore_image
+from restoration.apply import Inference
+from restoration.benchmarks.cache import Cache
 from restoration.benchmarks.datasets import Case, cases, identity
+from restoration.benchmarks.measuring import Measuring, Tally, Watcher
+from restoration.benchmarks.metrics import METRICS
 from restoration.benchmarks.protocol import Protocol, load_protocol
-from restoration.benchmarks.provenance import PeakMemory, circumstances, command_line
+from restoration.benchmarks.provenance import circumstances, command_line
 from restoration.benchmarks.result import Result, Row, compare, make_row
 from restoration.benchmarks.samples import Sample, load_sample, loaded_ahead
-from restoration.benchmarks.scores import Score, planes, score
+from restoration.benchmarks.sets import Sets
+from restoration.benchmarks.sources import Frames
 from restoration.config import nearest
 from restoration.data import data_root
-from restoration.errors import ImageError, RequestError, RestorationError
+from restoration.errors import ImageError, RequestError
 from restoration.restorers.network import Restorer
 
-# called with each restored image as it comes, before the next one exists
-Watcher = Callable[[Protocol, str, Sample, Tensor], None]
+__all__ = ["Inference", "Progress", "Watcher", "benchmark", "check_scales", "evaluate"]
+
 Progress = Callable[[str, int, int], None]  # protocol, images done, images in all
-
-
-@dataclass
-class _Tally:
-    """What one restorer has gathered on one protocol."""
-
-    values: dict[str, dict[str, Score]]  # metric → image → value
-    seconds: float = 0.0
-    peak_mib: float = 0.0
-
-    def note(self, image: str, scores: Mapping[str, Score]) -> None:
-        """Add the scores of one image."""
-        for metric, value in scores.items():
-            self.values[metric][image] = value
+Facts = dict[str, dict[str, str]]  # image → hashes
 
 
 def evaluate(
@@ -69,11 +58,14 @@ def benchmark(
     progress: Progress | None = None,
     rank: int = 0,
     world: int = 1,
+    force_fid: bool = False,
+    cache: Cache | None = None,
 ) -> Result:
     """Return what every restorer reaches on every protocol, compared with ``baseline`` (the first by default).
 
     All requests are checked, and all missing files named, before the first image is read. With ``world`` > 1 this
-    rank measures every ``world``-th image; ``result.merge`` joins the parts.
+    rank measures every ``world``-th image, or clip; ``result.merge`` joins the parts. ``force_fid`` gives Fréchet
+    distances of few images too. Images that ``cache`` has are not restored again.
     """
     inference = inference or Inference(precision="fp32")
     check_scales(restorers, protocols)
@@ -85,98 +77,81 @@ def benchmark(
     provenance: dict[str, Any] = circumstances(torch.device(inference.device))
     provenance["inference"] = {k: str(v) for k, v in asdict(inference).items() if k != "device"}
     provenance |= {"protocols": {}, "images": {}}
+    sets: dict[str, Sets] = {}
     for protocol in protocols:
-        tallies, facts = _measured(
-            restorers,
-            protocol,
-            images[protocol.name],
-            inference,
-            watchers,
-            progress,
-            slice(rank, None, world),
-        )
+        found = images[protocol.name]
+        measuring = Measuring(protocol, restorers, inference, len(found), force_fid, cache, watchers)
+        facts = _measured(measuring, _share(protocol, found, rank, world), progress)
         provenance["protocols"][protocol.name] = _record(protocol, facts)
         provenance["images"][protocol.name] = facts
-        rows += [row for name in restorers for row in _rows(protocol, name, tallies[name])]
+        sets[protocol.name] = measuring.sets
+        rows += [row for name in restorers for row in _rows(measuring, name, measuring.tallies[name])]
+        if cached := {name: tally.cached for name, tally in measuring.tallies.items() if tally.cached}:
+            provenance.setdefault("cached", {})[protocol.name] = cached
     provenance["restorers"] = {name: _restorer_record(restorer) for name, restorer in restorers.items()}
-    return Result(command_line(), provenance, rows, compare(rows, baseline))
+    order = {name: [case.name for case in found] for name, found in images.items()}
+    return Result(
+        command_line(), provenance, rows, compare(rows, baseline), order=order, sets=sets
+    )  # fmt: skip
 
 
 def check_scales(restorers: Mapping[str, Restorer], protocols: Sequence[Protocol]) -> None:
-    """Refuse a restorer whose scale is not the protocol's; no file is opened."""
+    """Refuse a restorer whose scale is not the protocol's, or that sees more than an image; no file is opened."""
     for protocol in protocols:
         for name, restorer in restorers.items():
             if restorer.scale != protocol.scale:
                 raise RequestError(
                     f"restorer '{name}' has scale {restorer.scale}; protocol '{protocol.name}' needs {protocol.scale}"
                 )
+            if other := [condition for condition in restorer.conditions if condition != "mask"]:
+                raise RequestError(
+                    f"restorer '{name}' needs more than an image: {', '.join(dict.fromkeys(other))}; "
+                    f"protocol '{protocol.name}' gives images one by one"
+                )
+
+
+def _share(protocol: Protocol, images: Sequence[Case], rank: int, world: int) -> list[tuple[int, Case]]:
+    """Return the images of this rank with their places; frames that are compared with the one before stay together."""
+    placed = list(enumerate(images))
+    if not isinstance(protocol.source, Frames):
+        return placed[rank::world]
+    clips = list(dict.fromkeys(Path(case.name).parent for case in images))
+    return [(place, case) for place, case in placed if clips.index(Path(case.name).parent) % world == rank]
 
 
 def _measured(
-    restorers: Mapping[str, Restorer], protocol: Protocol, images: Sequence[Case], inference: Inference,
-    watchers: Sequence[Watcher], progress: Progress | None, share: slice,
-) -> tuple[dict[str, _Tally], dict[str, dict[str, str]]]:  # fmt: skip
-    """Return each restorer's tally and each image's hashes, for this rank's share of the images."""
-    tallies = {name: _Tally({metric: {} for metric in protocol.metrics}) for name in restorers}
-    facts: dict[str, dict[str, str]] = {}
-    ours = list(enumerate(images))[share]
+    measuring: Measuring, ours: Sequence[tuple[int, Case]], progress: Progress | None
+) -> Facts:  # fmt: skip
+    """Take in this rank's images one by one, and return their hashes."""
+    protocol, facts = measuring.protocol, {}
 
     def load(entry: tuple[int, Case]) -> Sample | tuple[str, str]:
         try:
-            return load_sample(protocol, entry[1], entry[0], len(images))
+            return load_sample(protocol, entry[1], entry[0], measuring.total)
         except ImageError as error:  # the other images still count, and every row says why this one does not
             return entry[1].name, str(error)
 
     for done, sample in enumerate(loaded_ahead(load, ours), 1):
-        if not isinstance(sample, Sample):
-            for tally in tallies.values():
-                tally.note(sample[0], dict.fromkeys(protocol.metrics, sample[1]))
-            continue
-        hashes = {key: getattr(sample, key) for key in ("sha256", "pixels_sha256", "degraded_sha256")}
-        facts[sample.name] = {key: value for key, value in hashes.items() if value}
-        truth = planes(sample.clean, protocol, protocol.metrics)
-        for name, restorer in restorers.items():
-            try:
-                restored = _restored(restorer, sample, inference, tallies[name])
-            except RestorationError as error:  # the others still run, and the gap in this row says why
-                tallies[name].note(sample.name, dict.fromkeys(protocol.metrics, str(error)))
-                continue
-            found = planes(restored, protocol, protocol.metrics)
-            tallies[name].note(sample.name, score(found, truth, protocol, protocol.metrics))
-            for watch in watchers:
-                watch(protocol, name, sample, restored)
+        if isinstance(sample, Sample):
+            hashes = {key: getattr(sample, key) for key in ("sha256", "pixels_sha256", "degraded_sha256")}
+            facts[sample.name] = {key: value for key, value in hashes.items() if value}
+            measuring.take(sample)
+        else:
+            measuring.lose(*sample)
         if progress is not None:
             progress(protocol.name, done, len(ours))
-    return tallies, facts
+    return facts
 
 
-def _restored(restorer: Restorer, sample: Sample, inference: Inference, tally: _Tally) -> Tensor:
-    """Return the restored image on the CPU, and add time and memory to the tally."""
-    memory = PeakMemory(torch.device(inference.device))
-    memory.reset()
-    started = time.perf_counter()
-    restored = restore_image(
-        restorer, sample.degraded, tile=inference.tile, precision=inference.precision,
-        ensemble=inference.ensemble, device=inference.device,
-    ).cpu()  # fmt: skip
-    tally.seconds += time.perf_counter() - started
-    tally.peak_mib = max(tally.peak_mib, memory.read())
-    return restored
-
-
-def _rows(protocol: Protocol, restorer: str, tally: _Tally) -> list[Row]:
-    return [
-        make_row(
-            protocol.name,
-            restorer,
-            metric,
-            protocol.convention(metric),
-            values,
-            tally.seconds,
-            tally.peak_mib,
-        )
-        for metric, values in tally.values.items()
-    ]
+def _rows(measuring: Measuring, restorer: str, tally: Tally) -> list[Row]:
+    protocol, rows = measuring.protocol, []
+    for metric in protocol.metrics:
+        if METRICS[metric].kind == "set":
+            rows += measuring.sets.rows(restorer, metric, tally.seconds, tally.peak_mib)
+        else:
+            head = (protocol.name, restorer, metric, protocol.convention(metric))
+            rows.append(make_row(*head, tally.values[metric], tally.seconds, tally.peak_mib))
+    return rows
 
 
 def _record(protocol: Protocol, facts: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:

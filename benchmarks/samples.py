@@ -1,6 +1,7 @@
 """One image of a protocol in memory: clean and degraded as the convention wants them, loaded ahead of use."""
 
 import hashlib
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -23,20 +24,27 @@ U = TypeVar("U")
 
 @dataclass(frozen=True)
 class Sample:
-    """A clean and a degraded image, with hashes of their files and of the clean pixels."""
+    """A clean and a degraded image, with hashes of their files and of the clean pixels.
+
+    ``clean`` is None where there is nothing to compare with; the hashes are those of the degraded image then. ``mask``
+    (1, 1, H, W) is 1 in holes.
+    """
 
     name: str
     position: int  # in the protocol, from 0
     total: int
-    clean: Tensor
+    clean: Tensor | None
     degraded: Tensor
     sha256: str
     pixels_sha256: str
     degraded_sha256: str | None = None
+    mask: Tensor | None = None
 
 
 def load_sample(protocol: Protocol, case: Case, position: int = 0, total: int = 1) -> Sample:
-    """Return one image of a protocol, degraded; the draws of a degradation depend on nothing but the protocol."""
+    """Return one image of a protocol, degraded; draws depend on nothing but the protocol and the image's name."""
+    if case.clean is None:
+        return _without_clean(protocol, case, position, total)
     samples = read_samples(case.clean)
     if min(samples.shape[:2]) < protocol.scale:
         raise ImageError(
@@ -44,16 +52,25 @@ def load_sample(protocol: Protocol, case: Case, position: int = 0, total: int = 
         )
     clean = cropped(in_colour(samples, protocol.colour), protocol.scale)
     given = None if case.degraded is None else in_colour(read_samples(case.degraded), protocol.colour)
-    degraded = protocol.source.degrade(clean, given, protocol.scale)
-    if tuple(n * protocol.scale for n in degraded.shape[-2:]) != tuple(clean.shape[-2:]):
+    made = protocol.source.degrade(clean, given, protocol.scale, zlib.crc32(case.name.encode()))
+    clean = clean if made.clean is None else made.clean
+    if tuple(n * protocol.scale for n in made.image.shape[-2:]) != tuple(clean.shape[-2:]):
         raise ImageError(
-            f"{case.degraded}: {_size(degraded)} pixels; "
+            f"{case.degraded or case.clean}: {_size(made.image)} pixels; "
             f"expected 1/{protocol.scale} of the {_size(clean)} of {case.clean}"
         )
     hashes = [None if path is None else file_sha256(path) for path in (case.clean, case.degraded)]
     return Sample(
-        case.name, position, total, clean, degraded, hashes[0] or "", pixels_sha256(samples), hashes[1]
-    )
+        case.name, position, total, clean, made.image, hashes[0] or "", pixels_sha256(samples), hashes[1],
+        made.mask,
+    )  # fmt: skip
+
+
+def _without_clean(protocol: Protocol, case: Case, position: int, total: int) -> Sample:
+    assert case.degraded is not None, "a case has a clean file or a given one"
+    samples = read_samples(case.degraded)
+    degraded, digest = in_colour(samples, protocol.colour), file_sha256(case.degraded)
+    return Sample(case.name, position, total, None, degraded, digest, pixels_sha256(samples))
 
 
 def in_colour(samples: np.ndarray, colour: str) -> Tensor:

@@ -15,6 +15,7 @@ from restoration.benchmarks.metrics import METRICS
 from restoration.benchmarks.protocol import Protocol, load_protocol
 from restoration.benchmarks.result import merge
 from restoration.benchmarks.run import evaluate
+from restoration.benchmarks.scores import made
 from restoration.data import data_root
 from restoration.errors import ConfigError
 from restoration.experiment import Experiment
@@ -48,6 +49,10 @@ def validator(experiment: Experiment) -> Validator | None:
     for protocol in protocols:
         _check_scale(protocol, _scale(experiment))
         cases(protocol, data_root())
+        for (
+            name
+        ) in protocol.metrics:  # what a metric lacks is said before training, not after its first steps
+            made(name)
     return Validator(experiment, tuple(protocols)) if protocols else None
 
 

@@ -67,7 +67,7 @@ def fetch(name: str) -> str:
 def lines() -> dict[str, str]:
     """Return one line per entry: file, size, sha256, licence, source, whether it is here."""
     return {
-        name: f"{entry.file}, {entry.size}, sha256 {entry.sha256[:8]}…, {entry.licence}, from {_host(entry.source)}; "
+        name: f"{entry.file}, {entry.size}, {entry.hash}, {entry.licence}, from {_host(entry.source)}; "
         f"{'here' if find(name) else 'not here'}"
         for name, entry in CATALOGUE.items()
     }

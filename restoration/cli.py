@@ -10,11 +10,27 @@ import typer
 
 from restoration import cli_dials as dials
 from restoration import cli_video as video
+from restoration.cli_benchmark import benchmark
 from restoration.cli_data import data
 from restoration.cli_degrade import degrade
+from restoration.cli_fit import fit
 from restoration.cli_import import import_
-from restoration.cli_options import Compile, DataRoot, Device, Json, Precision, Quiet, Set, Tile, Wrap
+from restoration.cli_options import (
+    Compile,
+    DataRoot,
+    Device,
+    Json,
+    Precision,
+    Quiet,
+    Set,
+    Tile,
+    Wrap,
+    inference,
+    use_data_root,
+)
+from restoration.cli_options import device as device_named
 from restoration.cli_parts import list_, show
+from restoration.cli_verify import verify
 from restoration.cli_weights import weights
 from restoration.errors import RestorationError
 
@@ -82,7 +98,7 @@ def train(
     quiet: Quiet = False,
 ) -> None:
     """Train a restorer; the same command again resumes. Under torchrun it trains on every rank."""
-    _use_data_root(data)
+    use_data_root(data)
     from restoration import distributed
     from restoration.benchmarks.validation import validator
     from restoration.experiment import load
@@ -91,7 +107,7 @@ def train(
 
     settings = load(experiment, set_ or [])
     validate = validator(settings)
-    on, folder = _device(device), out or Path("runs") / settings.name
+    on, folder = device_named(device), out or Path("runs") / settings.name
     with distributed.process_group(on):
         if dry_run:
             typer.echo(describe(settings, folder, on))
@@ -148,7 +164,7 @@ def apply(
     from restoration.applying.pace import Pace
     from restoration.printing import applied
 
-    how = _inference(tile, precision, self_ensemble, device)
+    how = inference(tile, precision, self_ensemble, device)
     how = replace(how, consistent=consistent, wrap=wrap, compile=compile_)
     chosen = dials.dialled(restorer, set_ or [], perception, with_, interpolate, steps, seed)
     report = run(
@@ -159,64 +175,6 @@ def apply(
     if distributed.rank() == 0:
         applied(report, quiet, json)
     raise typer.Exit(report.exit_code)
-
-
-@app.command()
-def benchmark(
-    arguments: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="PROTOCOL[,PROTOCOL] RESTORER...", help="See `list protocols`."),
-    ] = None,
-    pairs: Annotated[
-        tuple[Path, Path] | None, typer.Option("--pairs", metavar="RESTORED CLEAN", help="Score two folders.")
-    ] = None,
-    table: Annotated[
-        bool, typer.Option("--table", help="Write the committed results into README.md.")
-    ] = False,
-    metrics: Annotated[str, typer.Option(help="Comma-separated; the protocol's own by default.")] = "",
-    compare: Annotated[str | None, typer.Option(help="The restorer that others are compared with.")] = None,
-    set_: Set = None,
-    data: DataRoot = None,
-    out: Annotated[
-        Path | None, typer.Option(help="Folder for result.json, table.md and report.html.")
-    ] = None,
-    save_images: Annotated[
-        bool, typer.Option("--save-images", help="Keep every restored image, as PNG.")
-    ] = False,
-    tile: Tile = "auto",
-    precision: Precision = "fp32",
-    self_ensemble: Annotated[
-        bool, typer.Option("--self-ensemble", help="Average over eight flips and turns.")
-    ] = False,
-    device: Device = "auto",
-    quiet: Quiet = False,
-    json: Json = False,
-) -> None:
-    """Score restorers by protocols, or two folders of images, and write a page to look at."""
-    _use_data_root(data)
-    from restoration.benchmarks import command
-
-    wanted = [name.strip() for name in metrics.split(",") if name.strip()]
-    if metrics and not wanted:
-        raise typer.BadParameter(f"--metrics {metrics}: names no metric")
-    if (pairs or table) and (arguments or compare):
-        words = " ".join([*(arguments or []), *(["--compare"] if compare else [])])
-        raise typer.BadParameter(f"{words}: has no meaning beside {'--pairs' if pairs else '--table'}")
-    if table:
-        command.fill_readme(Path("README.md"))
-        return
-    if save_images and out is None:
-        raise typer.BadParameter("--save-images needs --out")
-    command.ready(out)
-    if pairs:
-        result, gallery = command.scored_pairs(*pairs, wanted, set_ or [])
-    else:
-        how = _inference(tile, precision, self_ensemble, device)
-        images = out if save_images else None
-        result, gallery = command.scored(
-            arguments or [], set_ or [], wanted, compare, how, images, quiet or json
-        )
-    raise typer.Exit(command.show(result, gallery, out, quiet, json))
 
 
 @app.command()
@@ -239,7 +197,7 @@ def demo(
     """Train, apply and benchmark on shipped photographs, in about two minutes."""
     from restoration.demo import run
 
-    run(out, _device(device))
+    run(out, device_named(device))
 
 
 def _fail(message: str, code: int) -> int:
@@ -249,21 +207,6 @@ def _fail(message: str, code: int) -> int:
         file=sys.stderr,
     )
     return code
-
-
-def _use_data_root(folder: Path | None) -> None:
-    """Let ``--data`` hold for this process and those it starts."""
-    if folder is not None:
-        os.environ["RESTORATION_DATA"] = str(folder.expanduser())
-
-
-def _inference(tile: str, precision: str, ensemble: bool, device: str) -> "Inference":  # noqa: F821
-    from restoration.apply import Inference
-    from restoration.errors import RequestError
-
-    if tile not in ("auto", "off") and not (tile.isdecimal() and int(tile)):
-        raise RequestError(f"--tile {tile}: expected auto, off or a number of pixels")
-    return Inference(int(tile) if tile.isdecimal() else tile, precision, ensemble, _device(device))
 
 
 def _shard(text: str) -> tuple[int, int] | None:
@@ -282,23 +225,14 @@ def _shard(text: str) -> tuple[int, int] | None:
     return int(which), int(total)
 
 
-def _device(name: str) -> "torch.device":  # noqa: F821
-    from restoration import distributed
-    from restoration.errors import RequestError
-
-    try:
-        return distributed.usable(distributed.device(name))
-    except (RuntimeError, AssertionError, NotImplementedError):
-        raise RequestError(
-            f"--device {name}: not to be had here; expected auto, {distributed.choices()}"
-        ) from None
-
-
+app.command()(benchmark)
 app.command()(degrade)
+app.add_typer(fit)
 app.command(name="import")(import_)
 app.add_typer(data)
 app.command(name="list")(list_)
 app.command()(show)
+app.command()(verify)
 app.add_typer(weights)
 
 

@@ -1,5 +1,6 @@
 """Options that several commands share."""
 
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -37,3 +38,32 @@ def file_counter(quiet: bool) -> Callable[[Path, str], None]:
             print(f"{status}  {path}", file=sys.stderr)
 
     return note
+
+
+def use_data_root(folder: Path | None) -> None:
+    """Let ``--data`` hold for this process and those it starts."""
+    if folder is not None:
+        os.environ["RESTORATION_DATA"] = str(folder.expanduser())
+
+
+def inference(tile: str, precision: str, ensemble: bool, on: str) -> "Inference":  # noqa: F821
+    """Return how restorers are run, as the options of a command say."""
+    from restoration.apply import Inference
+    from restoration.errors import RequestError
+
+    if tile not in ("auto", "off") and not (tile.isdecimal() and int(tile)):
+        raise RequestError(f"--tile {tile}: expected auto, off or a number of pixels")
+    return Inference(int(tile) if tile.isdecimal() else tile, precision, ensemble, device(on))
+
+
+def device(name: str) -> "torch.device":  # noqa: F821
+    """Return a device by name, or refuse one that is not here."""
+    from restoration import distributed
+    from restoration.errors import RequestError
+
+    try:
+        return distributed.usable(distributed.device(name))
+    except (RuntimeError, AssertionError, NotImplementedError):
+        raise RequestError(
+            f"--device {name}: not to be had here; expected auto, {distributed.choices()}"
+        ) from None

@@ -60,12 +60,19 @@ def _file_families() -> "dict[str, Callable[[], dict[str, str]]]":  # noqa: F821
 
     return {
         "architectures": listing.architectures,
+        "conventions": _conventions,
         "experiments": listing.experiments,
         "metrics": _metrics,
         "protocols": _protocols,
         "restorers": _restorers,
         "weights": catalogue.lines,
     }
+
+
+def _conventions() -> dict[str, str]:
+    from restoration.benchmarks.conventions import convention_lines
+
+    return convention_lines()
 
 
 def _metrics() -> dict[str, str]:
@@ -76,13 +83,19 @@ def _metrics() -> dict[str, str]:
 
 def _protocols() -> dict[str, str]:
     from restoration.benchmarks.protocol import protocol_names
+    from restoration.benchmarks.toys import NAME as TOY
 
-    return {name: _protocol_text(name).split("\n", 1)[0].lstrip("# ") for name in protocol_names()}
+    names = [*protocol_names(), TOY]
+    return {name: _protocol_text(name).split("\n", 1)[0].lstrip("# ") for name in names}
 
 
 def _protocol_text(name: str) -> str:
     from importlib.resources import files
 
+    from restoration.benchmarks.toys import NAME, described
+
+    if name == NAME:
+        return described()
     return files("restoration.benchmarks").joinpath("protocols", f"{name}.toml").read_text(encoding="utf-8")
 
 

@@ -74,3 +74,27 @@ def duration(seconds: float) -> str:
     if seconds > 5400:
         return f"{seconds / 3600:.1f} h"
     return f"{seconds / 60:.1f} min" if seconds > 90 else f"{seconds:.1f} s"
+
+
+def fitted(path: object, facts: Mapping[str, Any]) -> str:
+    """Return what became of a transport, in a few lines."""
+    images, patches = facts["images"], facts["patches"]
+    how = "pairs" if facts["paired"] else "unpaired" + (", means untouched" if facts["mean_free"] else "")
+    lines = [
+        f"{path}: transport around {facts['restorer']}, {facts['latent']}, patches of {facts['patch']} "
+        f"({facts['numbers']} numbers)",
+        f"{images['clean']} clean images ({patches['clean']:,} patches), {images['restored']} restored "
+        f"({patches['restored']:,}); {'each image brings its own' if facts['zero_shot'] else how}",
+    ]
+    if "distance" in facts:
+        added = (
+            f"; carrying them there costs {facts['cost']:.3g} in mean square error" if "cost" in facts else ""
+        )
+        lines.append(
+            f"squared distance of restored from clean patches {facts['distance']:.3g} a number{added}"
+        )
+    if "autoencoder_psnr" in facts:
+        lines.append(
+            f"the autoencoder returns clean images at {facts['autoencoder_psnr']:.1f} dB: no result is above"
+        )
+    return "\n".join(lines)

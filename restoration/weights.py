@@ -136,7 +136,10 @@ def _load_ours(path: Path, settings: Mapping[str, Any] | None) -> Restorer:
     if complaint := difference(network.state_dict(), state):
         raise WeightsError(f"{path}: not the weights of its {card.network['name']}: {complaint}")
     _check_finite(state, path)
-    network.load_state_dict(state)
+    try:
+        network.load_state_dict(state)
+    except WeightsError as error:  # of tensors that a network makes something of
+        raise WeightsError(f"{path}: {error}") from None
     return Restorer(network, card)
 
 

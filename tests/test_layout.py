@@ -22,7 +22,9 @@ ARROWS = {
 }
 COMPOSITION = {
     "restoration/cli.py",
+    "restoration/cli_benchmark.py",
     "restoration/cli_parts.py",
+    "restoration/cli_verify.py",
     "restoration/cli_data.py",
     "restoration/demo.py",
 }

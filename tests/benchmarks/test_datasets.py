@@ -9,7 +9,7 @@ from PIL import Image
 
 from restoration.benchmarks.datasets import cases, identity, manifest, partners_of, pixels_sha256
 from restoration.benchmarks.protocol import load_protocol, protocol_names
-from restoration.errors import RequestError
+from restoration.errors import ConfigError, RequestError
 from restoration.image import read_samples
 
 
@@ -178,3 +178,107 @@ def test_the_data_here_is_that_of_the_manifests(data_root):
             path = data_root / file
             if path.is_file():
                 assert hashlib.sha256(path.read_bytes()).hexdigest() == record.sha256, file
+
+
+def pairs_of(protocol, root) -> list[tuple[str, str, str]]:
+    """Return name, clean and given file of every case, below the data root."""
+    return [
+        (case.name, *(path and path.relative_to(root).as_posix() for path in (case.clean, case.degraded)))
+        for case in cases(protocol, root)
+    ]
+
+
+def test_stars_pair_files_of_one_folder(tmp_path):
+    for name in ("a_mean.JPG", "a_real.JPG", "b_mean.JPG", "b_real.png", "notes_of_a.png"):
+        picture(tmp_path / "mine" / name)
+    body = 'clean = ["mine/*_mean.JPG"]\ndegraded = { name = "files", folder = "mine/*_real.JPG" }'
+    assert pairs_of(own_protocol(tmp_path, body), tmp_path) == [
+        ("a_mean.JPG", "mine/a_mean.JPG", "mine/a_real.JPG"),
+        ("b_mean.JPG", "mine/b_mean.JPG", "mine/b_real.png"),
+    ]
+
+
+def test_more_stars_give_one_clean_image_several_degraded_ones(tmp_path):
+    for name in ("gt/im1.png", "gt/im2.png", "im1_k1.png", "im1_k2.png", "im2_k1.png", "im2_k2.png"):
+        picture(tmp_path / "shakes" / name)
+    body = 'clean = ["shakes/gt/im*.png"]\ndegraded = { name = "files", folder = "shakes/im*_k*.png" }'
+    found = pairs_of(own_protocol(tmp_path, body), tmp_path)
+    assert [(name, clean[-7:]) for name, clean, _ in found] == [
+        ("im1_k1.png", "im1.png"), ("im1_k2.png", "im1.png"), ("im2_k1.png", "im2.png"), ("im2_k2.png", "im2.png"),
+    ]  # fmt: skip
+    assert all(given == f"shakes/{name}" for name, _, given in found)
+
+
+def test_a_clean_image_without_a_partner_of_its_text_is_named(tmp_path):
+    for name in ("a_mean.png", "b_mean.png", "a_real.png"):
+        picture(tmp_path / "mine" / name)
+    body = 'clean = ["mine/*_mean.png"]\ndegraded = { name = "files", folder = "mine/*_real.png" }'
+    protocol = own_protocol(tmp_path, body)
+    assert (
+        refusal(protocol, tmp_path) == f"own: no degraded image in {tmp_path}/mine/*_real.png for b_mean.png"
+    )
+    (tmp_path / "mine" / "a_real.png").unlink()
+    assert refusal(protocol, tmp_path) == f"own: no images named {tmp_path}/mine/*_real.png"
+
+
+def clips(root: Path, frames: int) -> None:
+    for clip in ("city", "walk"):
+        for i in range(frames):
+            picture(root / "film/GT" / clip / f"{i:08}.png")
+            picture(root / "film/LR" / clip / f"{i:08}.png", (3, 2))
+
+
+def test_frames_at_both_ends_of_a_clip_are_left_out(tmp_path):
+    clips(tmp_path, 4)
+    body = 'clean = ["film/GT/*/*.png"]\ndegraded = { name = "frames", folder = "film/LR/*/*.png", skip = [2, 1] }'
+    protocol = own_protocol(tmp_path, body)
+    assert pairs_of(protocol, tmp_path) == [
+        (f"{clip}/00000002.png", f"film/GT/{clip}/00000002.png", f"film/LR/{clip}/00000002.png")
+        for clip in ("city", "walk")
+    ]
+    long = own_protocol(tmp_path, body.replace("[2, 1]", "[2, 9]"))
+    assert refusal(long, tmp_path) == "own: no clip has more than the 2 + 9 frames that are left out"
+
+
+def masks(root: Path, *shares: float) -> None:
+    for i, share in enumerate(shares):
+        samples = np.zeros((10, 10), np.uint8)
+        samples.reshape(-1)[: round(100 * share)] = 255
+        (root / "holes").mkdir(exist_ok=True)
+        Image.fromarray(samples).save(root / "holes" / f"{i}.png")
+
+
+def test_masks_go_round_and_only_those_of_a_bin_are_used(tmp_path):
+    for name in "abc":
+        picture(tmp_path / "sharp" / f"{name}.png")
+    masks(tmp_path, 0.1, 0.15, 0.2, 0.6)
+    body = 'clean = ["sharp"]\ndegraded = {{ name = "masks", folder = "holes", hole = "{}", ratio = [{}, {}] }}'.format
+    given = [g for _, _, g in pairs_of(own_protocol(tmp_path, body("white", 0.1, 0.2)), tmp_path)]
+    assert given == ["holes/1.png", "holes/2.png", "holes/1.png"]
+    given = [g for _, _, g in pairs_of(own_protocol(tmp_path, body("black", 0.3, 0.4)), tmp_path)]
+    assert given == ["holes/3.png"] * 3
+    none = own_protocol(tmp_path, body("white", 0.2, 0.3))
+    assert refusal(none, tmp_path) == f"own: none of the images in {tmp_path}/holes is as 'degraded' asks"
+
+
+def test_degraded_images_alone_need_no_clean_ones(tmp_path):
+    picture(tmp_path / "found" / "a.png")
+    protocol = own_protocol(tmp_path, 'clean = []\ndegraded = { name = "files", folder = "found" }')
+    assert pairs_of(protocol, tmp_path) == [("a.png", None, "found/a.png")]
+    with pytest.raises(ConfigError) as caught:
+        own_protocol(tmp_path, 'clean = []\ndegraded = { name = "bicubic" }')
+    assert str(caught.value) == (
+        "own.clean = []: expected folders or files; only given degraded images do without clean ones"
+    )
+
+
+def test_images_without_a_known_name_are_counted_and_shown_as_a_star(tmp_path):
+    for i in range(19):
+        picture(tmp_path / "reflection/real20/transmission_layer" / f"{i}.jpg")
+    said = refusal(load_protocol("reflection-real20"), tmp_path).split("\n")
+    assert said[0] == (
+        f"reflection-real20: 19 of 20 images are in {tmp_path}; missing: reflection/real20/transmission_layer/*.jpg"
+    )
+    assert said[1].startswith(
+        "get: https://github.com/ceciliavision/perceptual-reflection-removal    or copy"
+    )

@@ -97,3 +97,54 @@ def test_missing_and_empty_folders_and_unknown_metrics_are_one_line(folders, tmp
     with pytest.raises(ConfigError) as caught:
         score_pairs(restored, clean, ["psnr"])
     assert str(caught.value) == "pairs.metrics: unknown metric 'psnr'; did you mean 'psnr-y'?"
+
+
+def test_a_folder_alone_is_scored_by_what_needs_no_clean_image(folders, tmp_path):
+    restored, _ = folders
+    low = np.random.default_rng(2).integers(0, 255, (10, 9, 3), dtype=np.uint8)
+    for name in ("a", "b"):
+        write(tmp_path / "low" / f"{name}x4.png", low)
+    found = score_pairs(restored, None, ["psnr-y", "consistency"], ["scale=4"], tmp_path / "low")
+    psnr, consistency = found.rows
+    assert psnr.mean is None and set(psnr.missing.values()) == {
+        "there is no clean image, with which this metric compares"
+    }
+    assert consistency.n == 2 and 0 < consistency.mean < 60 and not found.problems
+    hashes = found.provenance["images"]["pairs"]["a_SR.png"]
+    assert set(hashes) == {"restored_sha256", "degraded_sha256", "pixels_sha256"}
+
+
+def test_a_degraded_folder_is_matched_by_name_too(folders, tmp_path):
+    write(tmp_path / "low" / "a.png", np.zeros((10, 9, 3), np.uint8))
+    with pytest.raises(RequestError) as caught:
+        score_pairs(*folders, ["consistency"], ["scale=4"], tmp_path / "low")
+    assert str(caught.value) == f"--degraded: no partner of the same name for {folders[1]}/b.png"
+    with pytest.raises(RequestError) as caught:
+        score_pairs(*folders, ["consistency"], ["scale=4"], tmp_path / "none")
+    assert str(caught.value) == f"--degraded {tmp_path}/none: no such folder"
+
+
+def test_one_image_has_a_value_and_no_interval(folders, tmp_path):
+    for folder in folders:
+        for path in sorted(folder.iterdir())[1:]:
+            path.unlink()
+    (row,) = score_pairs(*folders, ["psnr-rgb"]).rows
+    assert (row.n, row.low, row.high) == (1, None, None) and row.mean == pytest.approx(
+        20 * np.log10(51), abs=1e-5
+    )
+
+
+def test_a_metric_without_weights_and_a_set_of_few_leave_gaps_beside_the_others(
+    folders, monkeypatch, tmp_path
+):
+    import torch
+
+    from restoration.benchmarks.scores import made
+
+    made.cache_clear()
+    monkeypatch.setenv("RESTORATION_WEIGHTS", str(tmp_path / "none"))
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "none"))
+    found = score_pairs(*folders, ["psnr-rgb", "brisque", "kid"])
+    psnr, brisque, kid = found.rows
+    assert psnr.n == 2 and brisque.mean is None and kid.mean is None
+    assert set(brisque.missing) == {"a.png", "b.png"} and list(kid.missing) == ["the set"]

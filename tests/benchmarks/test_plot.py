@@ -2,7 +2,7 @@
 
 import pytest
 
-from restoration.benchmarks.plot import LINE, _ticks, dot_plot
+from restoration.benchmarks.plot import LINE, _ticks, dot_plot, scatter
 from restoration.benchmarks.result import make_row
 
 
@@ -34,3 +34,24 @@ def test_every_value_stands_where_the_axis_says_and_the_mean_comes_first():
 
 def test_without_values_there_is_no_plot():
     assert dot_plot([make_row("p", "x", "psnr-y", "c", {"a": "too small"})], "dB") is None
+
+
+def test_many_images_stand_on_the_lines_of_their_restorers():
+    rows = [make_row("p", name, "psnr-y", "c", {f"{i}": 20.0 + i / 100 for i in range(500)}) for name in "xy"]
+    plot = dot_plot(rows, "dB")
+    assert [line.name for line in plot.lines] == ["x", "y"] and all(line.mean for line in plot.lines)
+    assert len(plot.lines[0].strip) == 200
+    low, high = float(plot.ticks[0][1]), float(plot.ticks[-1][1])
+    assert plot.lines[0].strip[0] == pytest.approx(100 * (20 - low) / (high - low), abs=0.01)
+    assert plot.lines[0].strip[-1] == pytest.approx(100 * (24.99 - low) / (high - low), abs=0.01)
+
+
+def test_a_scatter_needs_two_series_and_leaves_gaps_open():
+    rows = [
+        make_row("p", "x", "psnr-y", "c", {"a": 20.0, "b": 30.0}),
+        make_row("p", "y", "psnr-y", "c", {"a": 21.0}),
+    ]
+    assert scatter(rows[:1], {"x": 0}, {}) is None
+    found = scatter(rows, {"x": 0, "y": 1}, {"b": 0})
+    assert [series["values"] for series in found["series"]] == [[20.0, 30.0], [21.0, None]]
+    assert found["metrics"]["psnr-y"]["better"] == "higher"

@@ -3,7 +3,8 @@
 import io
 import json
 import re
-from base64 import b64decode
+from base64 import b64decode, b64encode
+from hashlib import sha256
 
 import numpy as np
 import pytest
@@ -47,8 +48,8 @@ def text(made):
 
 
 def scenes(text):
-    found = re.search(r'<script type="application/json" id="scenes-1">(.*?)</script>', text, re.DOTALL)
-    return json.loads(found.group(1))
+    found = re.findall(r'<script type="application/json" id="scene-1-\d+">(.*?)</script>', text, re.DOTALL)
+    return [json.loads(scene) for scene in found]
 
 
 def test_nothing_is_loaded_from_anywhere(text):
@@ -77,7 +78,7 @@ def test_pictures_are_those_of_three_images_with_the_same_detail_for_everyone(te
     assert [scene["name"] for scene in found] == ["0.png", "4.png", "8.png"]
     labels = [version["label"] for version in found[0]["versions"]]
     assert labels == ["degraded", "bicubic-x4", "<b>evil</b>", "clean"]
-    details = [version["detail"] for version in found[0]["versions"]]
+    details = [version["crops"][0] for version in found[0]["versions"]]
     pictures = [np.asarray(Image.open(io.BytesIO(b64decode(uri.partition(",")[2])))) for uri in details]
     assert pictures[0].shape == (24, 24, 3) and pictures[1].shape == (96, 96, 3)
     assert np.array_equal(pictures[1], pictures[3]), "bicubic-x4 was given the clean image"
@@ -94,16 +95,20 @@ def test_the_detail_is_where_the_clean_image_has_most():
     sample = Sample("a.png", 0, 1, clean, clean[..., ::4, ::4], "0", "0")
     gallery(load_protocol("photos-x4"), "x", sample, clean)
     (scene,) = gallery.of("photos-x4")
-    detail = np.asarray(Image.open(io.BytesIO(scene.versions[-1].detail)))
+    detail = np.asarray(Image.open(io.BytesIO(scene.versions[-1].crops[0])))
     assert (detail > 0).any(-1).sum() == 80 * 80
-    assert (scene.view.width, scene.view.height) == (512, 400)
+    assert (scene.view.width, scene.view.height) == (600, 400)
 
 
 def test_labels_headings_and_alternatives_are_there(text):
     assert '<html lang="en">' in text and "<main>" in text and 'name="viewport"' in text
     assert text.count("<h1") == 1
     assert all("aria-label" in tag or "aria-hidden" in tag for tag in re.findall(r"<svg class[^>]*>", text))
-    assert "prefers-color-scheme: dark" in text
+    assert "color-scheme: light dark" in text and "light-dark(" in text
+    named = re.findall(r'<(?:section|div|pre)[^>]*role="region"[^>]*>', text)
+    assert named and all("aria-label=" in tag for tag in named)
+    ids = re.findall(r'\sid="([^"]+)"', text)
+    assert len(ids) == len(set(ids)), "an id twice"
 
 
 def test_a_result_without_pictures_or_provenance_has_a_page_too():
@@ -117,3 +122,54 @@ def test_three_files_are_written_and_the_json_reads_back(made, tmp_path):
     assert [path.name for path in paths] == ["result.json", "table.md", "report.html"]
     assert list(read_result(paths[0]).rows) == list(made[0].rows)
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["report.html", "result.json", "table.md"]
+
+
+def test_only_the_page_s_own_script_may_run(text):
+    (script,) = re.findall(r"<script>(.*?)</script>", text, re.DOTALL)
+    digest = b64encode(sha256(script.encode()).digest()).decode()
+    (policy,) = re.findall(r'http-equiv="Content-Security-Policy" content="([^"]*)"', text)
+    assert f"script-src 'sha256-{digest}'" in policy and "default-src 'none'" in policy
+    assert not re.search(r"\son\w+=", re.sub(r"<script.*?</script>", "", text, flags=re.DOTALL))
+
+
+def test_error_maps_have_one_scale_per_image_and_none_for_the_clean_image(text):
+    for scene in scenes(text):
+        errors = {version["label"]: version["errors"] for version in scene["versions"]}
+        assert errors["degraded"] is None and errors["clean"] is None
+        assert errors["bicubic-x4"] and errors["<b>evil</b>"]
+        assert scene["peak"] == 50, "a tenth of the range is 25 levels at most; 5, 10, 20, 50 …"
+
+
+def test_the_scatter_has_every_value_and_knows_which_images_have_pictures(text):
+    data = json.loads(re.search(r'id="values-1">(.*?)</script>', text, re.DOTALL).group(1))
+    assert data["images"] == [f"{i}.png" for i in range(9)]
+    assert data["series"][1]["values"] == [26.0 + i for i in range(9)]
+    assert data["scenes"] == {"0.png": 0, "4.png": 1, "8.png": 2}
+
+
+def test_metrics_say_which_way_is_better_and_sort_that_way():
+    rows = [
+        make_row("p", "a", metric, "c", {"x": 1.0}) for metric in ("psnr-y", "gmsd", "high-frequency-ratio")
+    ]
+    heads = re.findall(r'data-first="(\w+)"[^/]*/button><small>([^<,]*)', page(Result("", {}, rows)))
+    assert heads[:3] == [
+        ("descending", "higher is better"),
+        ("ascending", "lower is better"),
+        ("ascending", "best at 1"),
+    ]
+
+
+def test_two_conventions_of_a_metric_have_a_column_each():
+    rows = [make_row("p", "a", "psnr-y", c, {"x": v}) for c, v in (("y-float", 30.0), ("y-uint8", 31.0))]
+    text = page(Result("", {}, rows))
+    assert text.count('<button type="button">psnr-y</button>') == 2
+    assert "<small>y-float</small>" in text and "<small>y-uint8</small>" in text
+
+
+def test_a_page_over_its_budget_shows_fewer_images_and_says_so(made, monkeypatch):
+    result, gallery = made
+    sizes = [scene.size for scene in gallery.of("photos-x4")]
+    monkeypatch.setattr("restoration.benchmarks.report.BUDGET", sizes[0] + sizes[2])
+    text = page(result, gallery)
+    assert [scene["name"] for scene in scenes(text)] == ["0.png", "8.png"]
+    assert "Of 2 of the 9 images" in text

