@@ -21,6 +21,7 @@ TASKS = {
     "video-super-resolution": "Video super-resolution",
     "faces": "Faces",
     "colourisation": "Colourisation",
+    "reconstruction": "Reconstruction",
     "restoration": "Restoration",
 }
 T = TypeVar("T")

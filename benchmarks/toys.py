@@ -1,4 +1,4 @@
-"""Protocol ``gaussian-toy``: Gaussians whose whole perception-distortion trade-off is known in closed form.
+"""Protocol ``gaussian-toy``: laws whose whole perception-distortion trade-off is known in closed form.
 
 It measures what is known, by the metrics, intervals and planes that images are measured by: a test of the instrument.
 """
@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from torch import Tensor
 from restoration.benchmarks.distances import Moments, frechet
 from restoration.benchmarks.metrics.patches import w2
 from restoration.benchmarks.protocol import TOY
+from restoration.benchmarks.toys_binary import Binary, Estimator
 from restoration.config import override, typed
 from restoration.errors import ConfigError
 from restoration.toml import dumps
@@ -24,12 +25,15 @@ from restoration.transport.gaussian import Gaussian, between, square_root
 
 NAME = TOY
 Positive = Annotated[float, Field(gt=0)]
+FINE = 100  # steps of flows from x* with noise
 
 
 @dataclass(frozen=True)
 class Toy:
-    """What is drawn: scalar systems x ~ N(0, 1), y = x + s·n, one for each of ``noises``, and two of vectors.
+    """What is drawn: scalar systems x ~ N(0, 1), y = x + s·n, one for each of ``noises``; y = −x + n; two of vectors.
 
+    There are binary ones too, x = ±1, for each of ``binary``. Flows are Euler's in each of ``steps``, by their exact
+    velocity, from x* and from y; in 100 steps from x* + σ·n, too, for each σ of ``sigmas``.
     Vectors have a covariance ρ^|i − j|, ``correlation`` ρ, and are seen with noise ``noise``: all components, or the
     means of pairs alone, so that the posterior mean lies in a subspace. A batch of ``vectors`` stands for an image; of
     fewer, or more batches, what few vectors add to W₂² would show.
@@ -40,12 +44,14 @@ class Toy:
     correlation: Annotated[float, Field(ge=0, lt=1)] = 0.9
     noise: Positive = 0.5
     alphas: tuple[float, ...] = (-0.5, 0.0, 0.25, 0.5, 0.75, 1.0, 1.5)
-    steps: tuple[Annotated[int, Field(ge=1)], ...] = (1, 2, 5, 25)
+    steps: tuple[Annotated[int, Field(ge=1)], ...] = (1, 2, 5, 10, 25, 100)
+    sigmas: tuple[Positive, ...] = (0.1, 0.3)
+    binary: tuple[Positive, ...] = (0.7, 1.0, 1.5)
     batches: Annotated[int, Field(ge=8, le=1000)] = 100
     vectors: Annotated[int, Field(ge=512)] = 4096
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
 
-    def systems(self) -> "list[System]":
+    def systems(self) -> "list[System | Binary]":
         """Return the systems in order."""
         one = torch.ones(1, 1, dtype=torch.double)
         scalars = [System(f"scalar-{s:g}", one, one, s) for s in self.noises]
@@ -55,21 +61,11 @@ class Toy:
         pairs = whole.reshape(-1, 2, self.components).mean(1)
         return [
             *scalars,
+            System("mirror", one, -one, 1.0),
+            *(Binary(f"binary-{s:g}", s) for s in self.binary),
             System("vector", prior, whole, self.noise),
             System("vector-of-means", prior, pairs, self.noise),
         ]
-
-
-class Estimator(NamedTuple):
-    """What is made of the posterior mean and fresh noise, both (n, d); its distortion and W₂ are known exactly.
-
-    ``w2`` is None where no closed form is at hand.
-    """
-
-    name: str
-    make: Callable[[Tensor, Tensor], Tensor]
-    mse: float
-    w2: float | None
 
 
 @dataclass(frozen=True)
@@ -80,6 +76,7 @@ class System:
     prior: Tensor
     operator: Tensor
     noise: float
+    tight: ClassVar[bool] = True  # whether Gaussians that are fitted to its laws tell all of them
 
     @cached_property
     def gain(self) -> Tensor:
@@ -140,28 +137,72 @@ class System:
             mse = self.least + (1 - alpha) ** 2 * self.gap**2
             known = alpha * self.gap if 0 <= alpha <= 1 else None
             found.append(Estimator(f"transport[alpha={alpha:g}]", moved(alpha), mse, known))
-        return [*found, *(self._flow(steps) for steps in toy.steps if len(self.prior) == 1)]
+        return [*found, *self._flows(toy)] if len(self.prior) == 1 else found
 
-    def _flow(self, steps: int) -> Estimator:
-        """Return the rectified flow from x* in Euler's steps, by its exact velocity; 1 step is x* itself."""
-        a = self.explained.item()
-        gain = math.prod(1 + _speed(i / steps, a) / steps for i in range(steps))
+    def _flows(self, toy: Toy) -> Iterator[Estimator]:
+        """Yield the rectified flows of a scalar system: from x*, y, x* with noise; 1 step of the first two is x*."""
+        a, gain = self.explained.item(), self.gain.item()
+        of_y = a / gain**2  # the variance of y; its covariance with x is a / gain
+        for steps in toy.steps:
+            yield self._flow(f"flow[steps={steps}]", Linear(a, a, steps), 1.0, 0.0)
+            if steps > 1:
+                yield self._flow(f"naive[steps={steps}]", Linear(of_y, a / gain, steps), 1 / gain, 0.0)
+        for sigma in toy.sigmas:
+            flow = Linear(a + sigma**2, a, FINE)
+            yield self._flow(f"flow[sigma={sigma:g}]", flow, 1.0, sigma)
+
+    def _flow(self, name: str, flow: "Linear", scale: float, sigma: float) -> Estimator:
+        """Return the flow from ``scale`` · x* + σ · n."""
 
         def make(mean: Tensor, noise: Tensor) -> Tensor:
-            for i in range(steps):
-                mean = mean + _speed(i / steps, a) * mean / steps
-            return mean
+            return flow(scale * mean + sigma * noise)
 
-        return Estimator(
-            f"flow[steps={steps}]", make, self.least + (gain - 1) ** 2 * a, abs(1 - gain * math.sqrt(a))
-        )
+        return Estimator(name, make, flow.mse, flow.w2)
+
+
+@dataclass(frozen=True)
+class Linear:
+    """Euler's steps of the rectified flow from z_0 ~ N(0, ``variance``) to x ~ N(0, 1) of this ``covariance``.
+
+    Its exact velocity is E[x − z_0 | z_t], which is linear in z.
+    """
+
+    variance: float
+    covariance: float
+    steps: int
+
+    def speed(self, t: float) -> float:
+        """Return v(z, t) / z."""
+        v, c = self.variance, self.covariance
+        return ((1 - t) * c + t - (1 - t) * v - t * c) / ((1 - t) ** 2 * v + t**2 + 2 * t * (1 - t) * c)
+
+    def __call__(self, start: Tensor) -> Tensor:
+        """Return z_1, step by step."""
+        for i in range(self.steps):
+            start = start + self.speed(i / self.steps) * start / self.steps
+        return start
+
+    @property
+    def gain(self) -> float:
+        """Return z_1 / z_0."""
+        return math.prod(1 + self.speed(i / self.steps) / self.steps for i in range(self.steps))
+
+    @property
+    def mse(self) -> float:
+        """Return E(x − z_1)²."""
+        return 1 - 2 * self.gain * self.covariance + self.gain**2 * self.variance
+
+    @property
+    def w2(self) -> float:
+        """Return the distance of z_1 from x."""
+        return abs(1 - abs(self.gain) * math.sqrt(self.variance))
 
 
 @dataclass(frozen=True)
 class Measured:
     """What the batches of one system gave, by estimator: distortions, W₂, and squares of W₂ without their bias."""
 
-    system: System
+    system: "System | Binary"
     estimators: Sequence[Estimator]
     mse: dict[str, np.ndarray]
     w2: dict[str, np.ndarray]
@@ -171,7 +212,8 @@ class Measured:
 def load_toy(settings: Sequence[str] = ()) -> Toy:
     """Return the protocol with ``KEY=VALUE`` settings applied."""
     toy = typed(Toy, override(_document(), settings), NAME)
-    for key, values in {"noises": toy.noises, "alphas": toy.alphas, "steps": toy.steps}.items():
+    for key in ("noises", "alphas", "steps", "sigmas", "binary"):
+        values = getattr(toy, key)
         if len(set(values)) < len(values):
             raise ConfigError(f"{NAME}.{key} = {list(values)}: expected each value once")
     return toy
@@ -179,7 +221,7 @@ def load_toy(settings: Sequence[str] = ()) -> Toy:
 
 def described() -> str:
     """Return the protocol as it stands, in the form of those in files."""
-    first = "Gaussians whose trade-off is known in closed form: a test of the plane, which needs no restorer"
+    first = "Laws whose trade-off is known in closed form: a test of the plane, which needs no restorer"
     return f"# {first}\n{dumps(_document())}"
 
 
@@ -189,7 +231,7 @@ def measured(toy: Toy) -> Iterator[Measured]:
         yield _measured(toy, system, place)
 
 
-def _measured(toy: Toy, system: System, place: int) -> Measured:
+def _measured(toy: Toy, system: "System | Binary", place: int) -> Measured:
     """Return the measurements of one system.
 
     The W₂ of two finite sets of one law is above 0. Its square, less that of two clean sets as large, is 0 in the mean.
@@ -216,11 +258,6 @@ def _measured(toy: Toy, system: System, place: int) -> Measured:
 
 def _document() -> dict[str, Any]:
     return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(Toy()).items()}
-
-
-def _speed(t: float, a: float) -> float:
-    """Return v(z, t) / z of the flow from N(0, ``a``) to N(0, 1) whose ends have the covariance ``a``."""
-    return t * (1 - a) / ((1 - t) ** 2 * a + t**2 + 2 * t * (1 - t) * a)
 
 
 def _normal(n: int, d: int, generator: torch.Generator) -> Tensor:

@@ -1,4 +1,4 @@
-"""Whether what was measured of the Gaussian toys is what is known of them: claims, the planes, and the verdict."""
+"""Whether what was measured of the toys is what is known of them: claims, the planes, and the verdict."""
 
 import hashlib
 import json
@@ -45,7 +45,7 @@ def self_test(toy: Toy) -> tuple[Result, list[Check]]:
     systems = list(measured(toy))
     rows = [row for system in systems for row in _rows(system)]
     digest = hashlib.sha256(json.dumps(asdict(toy), sort_keys=True).encode()).hexdigest()
-    record = {"sha256": digest, "settings": asdict(toy), "images": "Gaussian vectors, drawn from the seed"}
+    record = {"sha256": digest, "settings": asdict(toy), "images": "vectors, drawn from the seed"}
     names = list(dict.fromkeys(row.protocol for row in rows))
     provenance: dict[str, Any] = circumstances(torch.device("cpu"))
     provenance |= {"protocols": {name: record for name in names}, "images": {name: {} for name in names}}
@@ -76,7 +76,25 @@ def summary(toy: Toy, result: Result, checks: Sequence[Check]) -> str:
             )  # fmt: skip
             cells += [f"{value:.4f}", f"{row.mean:.4f} ({row.low:.4f} to {row.high:.4f})"]
         lines.append(line(cells))
-    return "\n".join(lines)
+    return "\n".join([*lines, "", *_of_flows(toy, result)])
+
+
+def _of_flows(toy: Toy, result: Result) -> list[str]:
+    """Return a table of what flows in few steps are known to have, and had."""
+    found = {(row.protocol, row.restorer): row.mean for row in result.rows if row.metric == BOUNDED[0]}
+    lines = [line(["MSE known (measured)", *(f"K = {k}" for k in toy.steps)])]
+    lines.append(line(["---", *["---:"] * len(toy.steps)]))
+    for system in toy.systems():
+        known = {estimator.name: estimator.mse for estimator in system.estimators(toy)}
+        for flow in ("flow", "naive"):
+            names = [f"{flow}[steps={k}]" for k in toy.steps]
+            cells = [
+                f"{known[name]:.4f} ({found[f'{NAME}-{system.name}', name]:.4f})" if name in known else ""
+                for name in names
+            ]
+            if any(cells):
+                lines.append(line([f"{system.name}: {flow}", *cells]))
+    return lines
 
 
 def _claims(m: Measured) -> Iterator[tuple[str, float, np.ndarray]]:
@@ -95,6 +113,8 @@ def _claims(m: Measured) -> Iterator[tuple[str, float, np.ndarray]]:
         if estimator.w2 is not None:
             left = "" if estimator.w2 else " = 0"
             yield f"{estimator.name}: W₂²{left}", estimator.w2**2, m.squared[estimator.name]
+    if not m.system.tight:
+        return
     excess = m.mse["optimal"] - mean - m.squared["posterior-mean"]
     yield "optimal: on the bound as it was measured: MSE − D* − W₂(p*, p)² = 0", 0.0, excess
 

@@ -134,6 +134,7 @@ def apply(
     with_: dials.With = None,
     interpolate: dials.Interpolate = "outputs",
     steps: dials.Steps = None,
+    solver: dials.Solver = None,
     seed: dials.Seed = None,
     consistent: dials.Consistent = False,
     mask: dials.Mask = None,
@@ -166,7 +167,7 @@ def apply(
 
     how = inference(tile, precision, self_ensemble, device)
     how = replace(how, consistent=consistent, wrap=wrap, compile=compile_)
-    chosen = dials.dialled(restorer, set_ or [], perception, with_, interpolate, steps, seed)
+    chosen = dials.dialled(restorer, set_ or [], perception, with_, interpolate, steps, seed, solver)
     report = run(
         chosen, inputs, out, **vars(how), masks=dials.masks(mask, hole),
         films=video.films(frames, codec, crf, segment, quiet or json), overwrite=overwrite, suffix=suffix,

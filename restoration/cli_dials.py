@@ -29,6 +29,10 @@ Interpolate = Annotated[
 Steps = Annotated[
     int | None, typer.Option(help="Steps of a restorer that takes several.", rich_help_panel=PANEL)
 ]
+Solver = Annotated[
+    str | None,
+    typer.Option(help="euler, heun or scheduler:NAME of diffusers, for a flow.", rich_help_panel=PANEL),
+]
 Seed = Annotated[
     int | None, typer.Option(help="Seed of a restorer that starts from noise.", rich_help_panel=PANEL)
 ]
@@ -57,6 +61,7 @@ def dialled(
     interpolate: str,
     steps: int | None,
     seed: int | None,
+    solver: str | None = None,
 ) -> "Restorer":  # noqa: F821
     """Return the restorer that the command line describes."""
     from restoration.config import override
@@ -71,7 +76,7 @@ def dialled(
         raise RequestError(f"{word}: has a meaning with --perception P alone")
     loaded = load(restorer, override({}, settings))
     refuse_alone(loaded, restorer)
-    loaded = with_sampling(loaded, steps, seed)
+    loaded = with_sampling(loaded, steps, seed, solver)
     if perception is None:
         return loaded
     return with_perception(loaded, perception, load(with_) if with_ else None, interpolate)

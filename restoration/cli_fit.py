@@ -8,23 +8,30 @@ import typer
 from restoration.cli_options import Device, Json, Quiet, Set
 
 Degraded = Annotated[
-    Path | None, typer.Option(metavar="DIR", help="Degraded images; not needed with --zero-shot.")
+    Path | None, typer.Option(metavar="DIR", help="Folder of degraded images; not needed with --zero-shot.")
 ]
 Latent = Annotated[
-    str, typer.Option(help="pixels, haar, dct, sd-vae-ft-mse, or a folder or file of an AutoencoderKL.")
+    str,
+    typer.Option(help="pixels, haar, dct, kl-vae-small, sd-vae-ft-mse, or the folder of an AutoencoderKL."),
 ]
 ZeroShot = Annotated[
     bool, typer.Option("--zero-shot", help="Each image brings its own statistics of restored patches.")
 ]
 Paired = Annotated[
     bool | None,
-    typer.Option("--paired/--unpaired", help="Both folders hold the same images; by names, if not said."),
+    typer.Option(
+        "--paired/--unpaired", help="Whether both folders hold the same images. Default: if names match."
+    ),
 ]
 MeanFree = Annotated[
     bool | None,
-    typer.Option("--mean-free/--no-mean-free", help="Leave patches' means; if not said, without pairs."),
+    typer.Option(
+        "--mean-free/--no-mean-free", help="Leave the mean of each patch as it is. Default: without pairs."
+    ),
 ]
-Posterior = Annotated[Literal["sample", "mode"], typer.Option(help="Of an autoencoder's latents.")]
+Posterior = Annotated[
+    Literal["sample", "mode"], typer.Option(help="Latents of an autoencoder: drawn, or likeliest.")
+]
 fit = typer.Typer(name="fit", help="Fit what needs no training: transport.", no_args_is_help=False)
 
 
@@ -38,13 +45,15 @@ def transport(
     restorer: Annotated[
         str, typer.Option(help="A weights file, a name of `list restorers`, or hf:OWNER/NAME.")
     ],
-    clean: Annotated[Path, typer.Option(metavar="DIR", help="Clean images; a dozen will do.")],
-    out: Annotated[Path, typer.Option(metavar="FILE", help="A .safetensors.")],
+    clean: Annotated[Path, typer.Option(metavar="DIR", help="Folder of clean images; a dozen will do.")],
+    out: Annotated[Path, typer.Option(metavar="FILE", help="File to write, a .safetensors.")],
     degraded: Degraded = None,
     latent: Latent = "pixels",
     patch: Annotated[int, typer.Option(help="Side of patches, in latents; odd.")] = 5,
-    images: Annotated[int, typer.Option(help="Images of each kind that are looked at.")] = 16,
-    crop: Annotated[int, typer.Option(help="Pixels of their middles that are, in both directions.")] = 512,
+    images: Annotated[int, typer.Option(help="How many images of each kind are used, at most.")] = 16,
+    crop: Annotated[
+        int, typer.Option(help="Side of the middle of each image that is used, in pixels.")
+    ] = 512,
     zero_shot: ZeroShot = False,
     paired: Paired = None,
     mean_free: MeanFree = None,
@@ -57,8 +66,11 @@ def transport(
 ) -> None:
     """Carry a restorer's results to the distribution of clean images: no training, a dozen images.
 
-    The result is a restorer of its own, whose --perception goes from -1 to 2: 0 is RESTORER, 1 the transport.
-    --unpaired --no-mean-free is the way of the authors. --set alpha=, weighting=, blend=, eps= and seed= say the rest.
+    --restorer denoise-color-small --clean CLEAN --degraded NOISY --out dot.safetensors, then apply dot.safetensors.
+
+    What is written is a restorer of its own; its --perception goes from -1 to 2: 0 is RESTORER, 1 the transport.
+
+    --unpaired --no-mean-free is the way of the authors; --set alpha=, weighting=, blend=, eps= and seed= say the rest.
     """
     from restoration import distributed
     from restoration.config import override

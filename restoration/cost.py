@@ -28,8 +28,11 @@ def training_bytes(
 ) -> int:
     """Return about how many bytes a training step takes: weights, gradients, Adam's moments, average, activations.
 
+    Where a step of training is not what restores, the network says so by ``as_trained``.
+
     Activations count twice: where the backward pass begins, gradients of the largest maps lie beside all that was kept.
     """
+    network = getattr(network, "as_trained", lambda: network)()
     saved: dict[int, Tensor] = {}
 
     def keep(tensor: Tensor) -> Tensor:

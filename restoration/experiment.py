@@ -14,7 +14,7 @@ from restoration.errors import ConfigError
 
 Task = Literal[
     "super-resolution", "denoising", "deblurring", "deraining", "jpeg", "low-light", "inpainting",
-    "reflection-removal", "video-super-resolution", "faces", "colourisation",
+    "reflection-removal", "video-super-resolution", "faces", "colourisation", "reconstruction",
 ]  # fmt: skip
 Count = Annotated[int, Field(ge=1)]
 Natural = Annotated[int, Field(ge=0)]
@@ -102,7 +102,7 @@ class Data:
     frames: Count = 1  # consecutive frames of a clip; above 1, videos are files or folders of frames
     damaged: Literal["stop", "skip"] = "stop"  # skip: the next of the order takes its place
     shifted: Literal["stop", "keep"] = "stop"  # of pairs that show different pixels
-    augment: bool = True  # the eight flips and quarter turns
+    augment: bool | Literal["mirror"] = True  # the eight flips and quarter turns, or left and right alone
     grey: bool = False
     workers: Count = 2
     worker: Literal["thread", "process"] = "thread"

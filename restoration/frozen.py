@@ -2,10 +2,12 @@
 
 An experiment says ``posterior_mean = "denoise-color-small"``. Checked, that is the table of the restorer's network
 with two keys beside, ``restorer`` and ``sha256``. A file that is written of it needs no other file to be read again.
+The name may also be that of an experiment: then it is the restorer that training it makes, in its usual run folder.
 """
 
 import typing
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from restoration.config import Spec, keywords
@@ -22,11 +24,21 @@ def resolved(spec: Spec, where: str) -> Spec:
 
 
 def fill(network: Any, spec: Mapping[str, Any], where: str) -> None:  # noqa: ANN401
-    """Give the networks within ``network`` the tensors of the restorers that its table names."""
+    """Give the networks within ``network`` the tensors of the restorers that its table names.
+
+    One that learns may have none: it starts as it was drawn.
+    """
     for key in _within(spec):
         own, table = getattr(network, key), spec.get(key)
         if own is not None and table is not None:
             _fill(own, table, f"{where}.{key}")
+
+
+def untrained(spec: Mapping[str, Any]) -> dict[str, str]:
+    """Return the experiments whose restorers a network's table names before they are there: key → name."""
+    found = {key: spec[key] for key in _within(spec) if isinstance(spec.get(key), Mapping)}
+    awaited = {key: _awaited(table) for key, table in found.items()}
+    return {key: name for key, name in awaited.items() if name}
 
 
 def _within(spec: Mapping[str, Any]) -> list[str]:
@@ -42,10 +54,32 @@ def _within(spec: Mapping[str, Any]) -> list[str]:
 
 
 def _table(source: str, where: str) -> Spec:
+    from restoration import experiment
+    from restoration.weights import shipped
+
+    if source in experiment.shipped() and source not in shipped() and not Path(source).exists():
+        made = _made_by(source)
+        if not made.exists():
+            return {**experiment.load(source).network, "restorer": made.as_posix()}
+        source = made.as_posix()
     restorer = _load(source, where)
     if restorer.digest is None:
         raise ConfigError(f'{where} = "{source}": a baseline; expected a restorer with a network')
     return {**restorer.card.network, "restorer": source, "sha256": restorer.digest}
+
+
+def _made_by(name: str) -> Path:
+    """Return the file that an experiment makes where nothing else is asked for."""
+    return Path("runs") / name / "restorer.safetensors"
+
+
+def _awaited(table: Mapping[str, Any]) -> str:
+    """Return the name of the experiment that makes a table's restorer, where it is not there yet."""
+    from restoration.experiment import shipped
+
+    path = Path(str(table.get("restorer", "")))
+    name = path.parent.name
+    return name if path == _made_by(name) and name in shipped() and not path.exists() else ""
 
 
 def _fill(network: Any, table: Mapping[str, Any], where: str) -> None:  # noqa: ANN401
@@ -53,7 +87,14 @@ def _fill(network: Any, table: Mapping[str, Any], where: str) -> None:  # noqa: 
     from restoration.networks.spandrel import Adapter
 
     if "restorer" not in table:
+        if any(p.requires_grad for p in network.parameters()):
+            return
         raise ConfigError(f"{where}: expected the name or file of a restorer; a bare network knows nothing")
+    if name := _awaited(table):
+        raise ConfigError(
+            f"{where}: {table['restorer']} is not there; restoration train {name} makes it, "
+            f"or set {where} to another restorer's name or file"
+        )
     restorer = _load(table["restorer"], where)
     if table.get("sha256", restorer.digest) != restorer.digest:
         raise ConfigError(

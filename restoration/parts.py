@@ -12,8 +12,11 @@ from restoration.experiment import Experiment, Pace, split
 LEAST_SHARED = 0.25  # of a network's numbers: what shares less is another network
 
 
-def build_network(experiment: Experiment) -> Any:  # noqa: ANN401
-    """Return the experiment's network, initialised from its seed."""
+def build_network(experiment: Experiment, described: bool = False) -> Any:  # noqa: ANN401
+    """Return the experiment's network, initialised from its seed.
+
+    One that is only ``described`` may wait for the restorer that another experiment will make.
+    """
     import torch
 
     from restoration.networks import NETWORKS
@@ -25,7 +28,8 @@ def build_network(experiment: Experiment) -> Any:  # noqa: ANN401
         raise ConfigError(f"network: '{empty[0]}' has no numbers; expected sizes from 1")
     if experiment.initial:
         _take_over(network, experiment.initial)
-    frozen.fill(network, experiment.network, "network")
+    if not (described and frozen.untrained(experiment.network)):
+        frozen.fill(network, experiment.network, "network")
     return network
 
 
@@ -116,11 +120,11 @@ def _start_from(source: str, parts: Mapping[str, Any], where: str) -> None:
         raise ConfigError(f'{where}.initial = "{source}": not the parts of this term ({reason})') from None
 
 
-def build_method(experiment: Experiment) -> Any:  # noqa: ANN401
-    """Return the experiment's method with its network and stack."""
+def build_method(experiment: Experiment, described: bool = False) -> Any:  # noqa: ANN401
+    """Return the experiment's method with its network and stack; ``described`` as for `build_network`."""
     from restoration.methods import METHODS
 
-    given = {"network": build_network(experiment), "stack": build_stack(experiment)}
+    given = {"network": build_network(experiment, described), "stack": build_stack(experiment)}
     return build(METHODS, experiment.method, "method", "method", **given)
 
 

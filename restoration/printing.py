@@ -95,6 +95,6 @@ def fitted(path: object, facts: Mapping[str, Any]) -> str:
         )
     if "autoencoder_psnr" in facts:
         lines.append(
-            f"the autoencoder returns clean images at {facts['autoencoder_psnr']:.1f} dB: no result is above"
+            f"the autoencoder returns clean images at {facts['autoencoder_psnr']:.1f} dB: the transport's ceiling"
         )
     return "\n".join(lines)

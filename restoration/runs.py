@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from restoration import checkpoint, cost, distributed, preflight
+from restoration import checkpoint, cost, distributed, frozen, preflight
 from restoration.config import differences, read_toml
 from restoration.data import Pairs, build_source
 from restoration.data.identity import check_identity, identity
@@ -75,10 +75,12 @@ def _later_rank_note(quiet: bool) -> Callable[[str], None]:
 def dry_run(experiment: Experiment, folder: Path, device: torch.device) -> str:
     """Return the resolved config and what training it would take; nothing is written."""
     state = state_of(folder, experiment)
-    prepared = build_run(experiment, folder, device)
+    prepared = build_run(experiment, folder, device, described=True)
     if saved := checkpoint.every(folder / "checkpoints"):
         check_identity(identity(prepared.data.source), checkpoint.record_of(saved[-1]).get("data"))
     facts = description(prepared)
+    for key, name in frozen.untrained(experiment.network).items():
+        facts["waits for"] = f"network.{key}: restoration train {name}"
     if experiment.initial:
         facts["starts from"] = (
             f"{experiment.initial}: {taken_over(prepared.template, experiment.initial)} taken over"
@@ -93,10 +95,14 @@ def build_run(
     folder: Path,
     device: torch.device,
     validate: Validate | None = None,
+    described: bool = False,
 ) -> Run:
-    """Return the run of an experiment, with everything checked that can be checked before it starts."""
+    """Return the run of an experiment, with everything checked that can be checked before it starts.
+
+    One that is only ``described`` may wait for the restorer that another experiment will make.
+    """
     preflight.check_ranks(experiment)
-    method = build_method(experiment)
+    method = build_method(experiment, described)
     optimizers = build_optimizers(experiment, method.groups())
     data = build_data(experiment)
     preflight.check_fit(experiment, data, method.restorer())

@@ -124,7 +124,7 @@ class RecallInception(Recall):
 class FdEfficientNet(Frechet):
     """Fréchet distance over EfficientNet-Lite0, needing no download; lower is better, from 2,048 images. Not FID."""
 
-    instead = "kd-efficientnet-lite0"
+    instead = "kid-efficientnet-lite0"
 
 
 class KdEfficientNet(Kernel):
@@ -142,7 +142,7 @@ class RecallEfficientNet(Recall):
 class FdDinov2(Frechet):
     """Fréchet distance over DINOv2 ViT-S/14 (Stein et al., 2023, take ViT-L); lower is better, from 2,048 images."""
 
-    features, instead = "dinov2", "kd-dinov2"
+    features, instead = "dinov2", "kid-dinov2"
 
 
 class KdDinov2(Kernel):

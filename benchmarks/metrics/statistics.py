@@ -86,7 +86,7 @@ class SlicedWasserstein(Metric):
 
         Positions play no part: texture is compared, not places.
         """
-        kernels = _directions(clean.shape[1]).to(clean)
+        kernels = directions(clean.shape[1]).to(clean)
         stride = math.ceil(math.sqrt(clean[0, 0].numel() / PATCHES))
         total = clean.new_zeros(len(clean))
         for some in kernels.split(16):
@@ -127,7 +127,7 @@ def _gradients(image: Tensor) -> Tensor:
 
 
 @lru_cache(maxsize=2)
-def _directions(channels: int) -> Tensor:
+def directions(channels: int) -> Tensor:
     """Return unit directions in the space of patches, without the mean, which is not texture: (D, C, 7, 7)."""
     drawn = torch.randn(
         DIRECTIONS, channels, SIDE, SIDE, dtype=torch.float64, generator=torch.Generator().manual_seed(0)

@@ -13,7 +13,7 @@ from restoration.applying.running import CROP, SAFE, Inference, Runner
 from restoration.restorers.network import Restorer
 from restoration.tiling import Fetch, Tiling, Window, memory
 from restoration.tiling.certificate import Difference, difference, shortened
-from restoration.tiling.choice import fast_side, measured_side
+from restoration.tiling.choice import WIDE, fast_side, measured_side
 from restoration.tiling.parts import FAILURES, MINIMUM
 from restoration.tiling.receptive import Field, field_of, is_noted, remeasured
 from restoration.tiling.windows import up
@@ -90,7 +90,8 @@ def planned(runner: Runner, fetch: Fetch, height: int, width: int, channels: int
 
     ``reach`` is how far what is done to tiles beside the restorer sees. Small pictures are not cut, and nothing is
     measured for them. What is cut gets a certificate, unless exact tiles of a small picture are beyond doubt: their
-    side is the usual one, and how far the network sees is declared, or measured in this process.
+    side is the usual one, and how far the network sees is declared, or measured in this process. Margins that would
+    be wider than tiles are shortened to what is enough, or else tiles are blended.
     """
     tiling, inference = tiling_of(runner.restorer, runner.inference), runner.inference
     if tiling.receptive_field is not None:
@@ -107,7 +108,7 @@ def planned(runner: Runner, fetch: Fetch, height: int, width: int, channels: int
         return Plan(replace(tiling, tile="off"))
     if fits:
         return Plan(tiling)
-    large = _is_large(tiling, height * width, runner.device)
+    large = _is_wide(tiling) or _is_large(tiling, height * width, runner.device)
     doubted = tiling.receptive_field is None or isinstance(inference.tile, int) or is_noted(runner.restorer)
     key = (str(runner.device), inference, channels, reach, large)
     if key not in runner.known.plans:
@@ -129,6 +130,11 @@ def replanned(
     return planned(smaller, fetch, height, width, channels, reach)
 
 
+def _is_wide(tiling: Tiling) -> bool:
+    """Return whether tiles would be little but margins, as those of a flow of many steps: shorter ones are sought."""
+    return tiling.receptive_field is not None and tiling.margin > WIDE
+
+
 def _is_large(tiling: Tiling, pixels: int, device: torch.device) -> bool:
     """Return whether measuring costs little beside a picture, or saves more than it costs: wide margins shortened."""
     if tiling.receptive_field is None:
@@ -147,6 +153,9 @@ def _measured(runner: Runner, fetch: Fetch, height: int, width: int, tiling: Til
         runner.bfloat16(fetch(_middle(height, width, tiling)))
         if large and tiling.receptive_field is not None and ((side + 2 * tiling.margin) / side) ** 2 > DEAR:
             tiling = replace(tiling, halo=_shortened(runner, fetch, height, width, tiling))
+        if _is_wide(tiling):  # no shorter margin was enough, or none could be measured
+            tiling = replace(tiling, halo=None, receptive_field=None)
+            side = tiling.side(device, height, width)
         if large and tiling.tile == "auto":
             side, choice, seconds = measured_side(runner, fetch, height, width, tiling, device)
             tiling = replace(tiling, tile=side)

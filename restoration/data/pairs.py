@@ -25,7 +25,8 @@ class Pairs:
 
     The degraded version is the image's partner, if the source has partners, and then what ``degradation`` makes of
     it. ``damaged = "skip"`` lets the next sample of the order take the place of one that cannot be read; ``skipped``
-    says why, by number. The frames of a clip share its crop, its flips and turns; clips are the source's, or what
+    says why, by number. ``augment`` = "mirror" exchanges left and right in half of the samples and turns nothing. The
+    frames of a clip share its crop, its flips and turns; clips are the source's, or what
     ``moving-clip`` makes of one crop of a photograph.
     """
 
@@ -34,7 +35,7 @@ class Pairs:
     crop: int
     batch_size: int
     seed: int
-    augment: bool = True
+    augment: bool | Literal["mirror"] = True
     grey: bool = False
     damaged: Literal["stop", "skip"] = "stop"
     skipped: dict[int, str] = field(default_factory=dict)
@@ -129,7 +130,7 @@ class Pairs:
             sides = [min(pair) for pair in zip(sides, partner.shape[:2], strict=True)]
         crop = self.crop // scale  # a pair is cut at whole pixels of both
         top, left = (int(rng.integers(side - crop + 1)) for side in sides)
-        turn = int(rng.integers(8)) if self.augment else 0
+        turn = int(rng.integers(2 if self.augment == "mirror" else 8)) if self.augment else 0
         cut = self._cut(clean, top * scale, left * scale, self.crop, turn)
         return cut, cut if partner is None else self._cut(partner, top, left, crop, turn)
 

@@ -1,4 +1,4 @@
-"""Steps and seed of restorers that take several, or draw."""
+"""Steps, solver and seed of restorers that take several steps, or draw."""
 
 import inspect
 from dataclasses import replace
@@ -13,13 +13,17 @@ from restoration.restorers.network import Restorer
 
 MEANINGLESS = {
     "steps": "restores in one pass; expected a restorer with steps, such as a posterior-mean flow",
+    "solver": "follows no flow; expected a posterior-mean flow",
     "seed": "draws nothing; expected a restorer that starts from noise, such as a posterior-mean flow",
 }
 
 
-def with_sampling(restorer: Restorer, steps: int | None = None, seed: int | None = None) -> Restorer:
-    """Return the restorer with another number of steps, or another seed; the weights are the same tensors."""
-    wanted = {word: value for word, value in (("steps", steps), ("seed", seed)) if value is not None}
+def with_sampling(
+    restorer: Restorer, steps: int | None = None, seed: int | None = None, solver: str | None = None
+) -> Restorer:
+    """Return the restorer with other steps, another seed or another solver; the weights are the same tensors."""
+    asked = {"steps": steps, "seed": seed, "solver": solver}
+    wanted = {word: value for word, value in asked.items() if value is not None}
     taken = inspect.signature(type(restorer.network)).parameters
     for word, value in wanted.items():
         if word not in taken:

@@ -1,6 +1,7 @@
 """Networks by name."""
 
 from restoration.networks.carn import Carn
+from restoration.networks.diffusers_unet import DiffusersUnet
 from restoration.networks.dncnn import DnCnn
 from restoration.networks.edsr import Edsr
 from restoration.networks.errnet import Errnet
@@ -16,6 +17,7 @@ from restoration.networks.imdn_chain import ImdnChain
 from restoration.networks.imdn_edge import ImdnEdge
 from restoration.networks.inn import Inn
 from restoration.networks.ircnn import IrCnn
+from restoration.networks.kl_autoencoder import KlAutoencoder
 from restoration.networks.medfe import Medfe
 from restoration.networks.msrresnet import MsrResNet
 from restoration.networks.nafnet import NafNet
@@ -43,6 +45,7 @@ from restoration.networks.vq_autoencoder import VqAutoencoder
 
 NETWORKS: dict[str, type[Network]] = {
     "carn": Carn,
+    "diffusers-unet": DiffusersUnet,
     "dncnn": DnCnn,
     "edsr": Edsr,
     "errnet": Errnet,
@@ -58,6 +61,7 @@ NETWORKS: dict[str, type[Network]] = {
     "imdn-edge": ImdnEdge,
     "inn": Inn,
     "ircnn": IrCnn,
+    "kl-autoencoder": KlAutoencoder,
     "medfe": Medfe,
     "msrresnet": MsrResNet,
     "nafnet": NafNet,

@@ -7,7 +7,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from restoration.networks import flexed
+
 BLOCK = 8  # side of the squares of queries that are treated at once
+NATTEN = (torch.float16, torch.bfloat16, torch.float32)  # what natten's kernels compute in
 
 
 def neighbourhood_attention(query: Tensor, key: Tensor, value: Tensor, side: int) -> Tensor:
@@ -15,14 +18,23 @@ def neighbourhood_attention(query: Tensor, key: Tensor, value: Tensor, side: int
 
     Of L pixels in a row, the i-th sees those from ``clamp(i − side // 2, 0, L − side)``: the window never leaves the
     image and nothing is padded; where L < side it is the whole row. Logits are plain products. On a GPU, natten's
-    kernels are used where that package is installed.
+    kernels are used where that package is installed, else PyTorch's FlexAttention where it is found to be faster.
     """
     height, width = query.shape[2:4]
-    if query.is_cuda and min(height, width) >= side and (kernel := _natten()) is not None:
+    known = query.is_cuda and query.dtype in NATTEN and min(height, width) >= side
+    if known and (kernel := _natten()) is not None:
         parts = (part.permute(0, 2, 3, 1, 4).contiguous() for part in (query, key, value))
         return kernel(*parts, kernel_size=(side, side), scale=1.0).permute(0, 3, 1, 2, 4)
     if torch.compiler.is_exporting():
         return gathered_attention(query, key, value, side)
+    if flexed.pays(query, side, blocked_attention):
+        return flexed.flexed_attention(query, key, value, side)
+    return blocked_attention(query, key, value, side)
+
+
+def blocked_attention(query: Tensor, key: Tensor, value: Tensor, side: int) -> Tensor:
+    """Return the same by squares of 8² queries, each with all the keys that any of them sees, and a mask."""
+    height, width = query.shape[2:4]
     rows, columns = (_Blocks(length, side, query.device) for length in (height, width))
     n, heads, _, _, features = query.shape
     asked = rows.queries(columns.queries(query, 3), 2)

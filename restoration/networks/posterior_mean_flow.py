@@ -1,29 +1,33 @@
-"""Posterior-mean rectified flow: a restorer's result, some noise, and Euler steps along a learnt velocity."""
+"""Posterior-mean rectified flow: a restorer's result, some noise, and steps along a learnt velocity."""
 
+import copy
 import math
 from typing import Literal
 
 from torch import Tensor
 
-from restoration.losses.flow import Source, Start, enlarged, euler
+from restoration.losses.flow import Source, Start, enlarged
+from restoration.networks.diffusers_unet import DiffusersUnet
 from restoration.networks.hdit import Hdit
 from restoration.networks.layers import Up, receptive_radius
 from restoration.networks.network import Network
 from restoration.networks.placing import Place
+from restoration.networks.solvers import calls, check_solver, solved
 from restoration.networks.velocity import VelocityUnet
 
 Condition = Literal["none", "degraded", "posterior-mean"]
 
 
 class PosteriorMeanFlow(Network):
-    """``z_0 = E[clean | degraded] + σ·ε``, then ``steps`` Euler steps of dz = velocity(z, t) dt (Ohayon et al., 2025).
+    """``z_0 = E[clean | degraded] + σ·ε``, then ``steps`` steps of dz = velocity(z, t) dt (Ohayon et al., 2025).
 
     ``posterior_mean`` is a restorer trained for the least mean square error: its name or file in an experiment, its
     network's table in a restorer's file, which holds its tensors too. It stays as it is, and its result is clamped to
     [0, 1]. ``source`` = "degraded" starts from the enlarged degraded image, "noise" from ε alone; ``condition`` names
     what the velocity sees beside z_t, as a flow from noise must. More steps give more detail and a larger mean square
-    error. The velocity is a U-Net whose finest level has ``width`` channels, or the network "hdit" of the table
-    ``velocity``. ε depends on ``seed`` and a pixel's place alone.
+    error. ``solver`` is "euler", "heun" or "scheduler:NAME" of diffusers. The velocity is a U-Net whose finest level
+    has ``width`` channels, or the network "hdit" or "diffusers-unet" of the table ``velocity``. ε depends on ``seed``
+    and a pixel's place alone: tiles that know theirs show what the whole image does.
     """
 
     dial = (0.0, 1.0)
@@ -35,6 +39,7 @@ class PosteriorMeanFlow(Network):
         channels: int = 3,
         width: int = 32,
         steps: int = 25,
+        solver: str = "euler",
         source: Source = "posterior-mean",
         sigma: float = 0.1,
         condition: Condition = "none",
@@ -49,8 +54,10 @@ class PosteriorMeanFlow(Network):
             raise ValueError(
                 "source = 'noise' needs a condition: expected condition = 'degraded' or 'posterior-mean'"
             )
+        check_solver(solver)
         self.scale, self.channels = scale, channels
-        self.steps, self.condition, self.seed = steps, condition, seed
+        self.steps, self.solver = steps, solver
+        self.condition, self.seed = condition, seed
         self.start, self.place = Start(source, sigma), Place()
         used = "posterior-mean" in (source, condition)
         self.posterior_mean = _frozen(posterior_mean, scale, channels) if used else None
@@ -69,7 +76,7 @@ class PosteriorMeanFlow(Network):
         """Return the restored image, ``scale`` times as large."""
         origin, seen = self.origin(degraded)
         start = self.start(origin, self.place.noise(self.seed, origin, self.scale))
-        return euler(lambda between, t: self.velocity(between, t, seen), start, self.steps)
+        return solved(self.solver, lambda between, t: self.velocity(between, t, seen), start, self.steps)
 
     def origin(self, degraded: Tensor) -> tuple[Tensor, Tensor | None]:
         """Return the image that the flow starts from, at the size of clean, and what the velocity sees beside z_t.
@@ -80,6 +87,12 @@ class PosteriorMeanFlow(Network):
         if self.posterior_mean is not None:
             images["posterior-mean"] = self.posterior_mean(degraded).clamp(0, 1)
         return images.get(self.start.source, images["degraded"]), images.get(self.condition)
+
+    def as_trained(self) -> "PosteriorMeanFlow":
+        """Return this network as a step of training costs: it asks for the velocity once; tensors are shared."""
+        other = copy.copy(self)
+        other.steps, other.solver = 1, "euler"
+        return other
 
     def ends(self) -> tuple[Network, Network] | None:
         """Return what restores with the least distortion, and what with the most perception, where it has both."""
@@ -93,25 +106,25 @@ class PosteriorMeanFlow(Network):
         return self
 
     def _radius(self) -> int | None:
-        """Return a bound on the reach of a pixel, or None: noise goes by a pixel's place, which tiles would change."""
+        """Return a bound on the reach of a pixel, or None where a part sees the whole image."""
         bicubic = 0 if self.scale == 1 else 2
         reaches: dict[str, int | None] = {"degraded": bicubic}
         if self.posterior_mean is not None:
             reaches["posterior-mean"] = self.posterior_mean.receptive_field
         used = [reaches[name] for name in (self.start.source, self.condition) if name in reaches]
-        if (
-            self.start.source == "noise"
-            or self.start.sigma > 0
-            or None in [*used, self.velocity.receptive_field]
-        ):
+        own = self.velocity.receptive_field
+        if own is None or None in used:
             return None
-        flow = receptive_radius(Up(self.scale), self.steps * self.velocity.receptive_field)
-        return max(r for r in used if r is not None) + flow
+        once = getattr(self.velocity, "path", (own,))
+        flow = receptive_radius(Up(self.scale), *(once * calls(self.solver, self.steps)))
+        return max((r for r in used if r is not None), default=0) + flow
 
 
-def _knowing_time(network: Network, channels: int, seen: int) -> Hdit:
-    if not isinstance(network, Hdit):
-        raise ValueError(f"velocity is {type(network).__name__}; expected the network 'hdit'")
+def _knowing_time(network: Network, channels: int, seen: int) -> Hdit | DiffusersUnet:
+    if not isinstance(network, (Hdit, DiffusersUnet)):
+        raise ValueError(
+            f"velocity is {type(network).__name__}; expected the network 'hdit' or 'diffusers-unet'"
+        )
     if (network.channels, network.seen) != (channels, seen):
         raise ValueError(
             f"velocity has channels {network.channels} and sees {network.seen} more; expected {channels} and {seen}"

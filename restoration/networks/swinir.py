@@ -20,8 +20,9 @@ class SwinIrPacked(Network):
     Pixels are packed ``packing`` × ``packing`` before the first convolution, and ``enlargement`` says how far the
     grid grows again at the end: 2, 4 or 8. ``groups`` counts the Swin layers of each residual group, and every second
     one shifts its windows of ``window`` pixels by half; ``heads`` is one number, or one per group. The defaults have
-    4,741,007 parameters (the authors' M); width 180 and eight groups 15,792,587 (L). The authors drop whole layers at
-    random in training; this network does not.
+    4,741,007 parameters (the authors' M); width 180 and eight groups 15,792,587 (L). In training, halves of layers are
+    left out at random, image by image, from none of the first layer to a share of ``drop`` of the last (Huang et al.,
+    2016; the authors: 0.1).
     """
 
     def __init__(
@@ -35,6 +36,7 @@ class SwinIrPacked(Network):
         expansion: float = 2.0,
         packing: int = 8,
         enlargement: int = 8,
+        drop: float = 0.0,
     ) -> None:
         super().__init__()
         steps = _steps(enlargement)
@@ -51,10 +53,10 @@ class SwinIrPacked(Network):
         self.register_buffer("mean", mean.clone().view(1, channels, 1, 1), persistent=False)
         self.conv_first = nn.Sequential(nn.PixelUnshuffle(packing), conv3(channels * packing**2, width))
         self.patch_embed = nn.ModuleDict({"norm": nn.LayerNorm(width)})
-        hidden = round(expansion * width)
+        hidden, shares = round(expansion * width), _shares(drop, groups)
         self.layers = nn.ModuleList(
-            Group(width, count, own, window, hidden)
-            for count, own in zip(groups, heads_of_groups(heads, len(groups)), strict=True)
+            Group(width, own, window, hidden, share)
+            for own, share in zip(heads_of_groups(heads, len(groups)), shares, strict=True)
         )
         self.norm = nn.LayerNorm(width)
         self.conv_after_body = conv3(width, width)
@@ -82,10 +84,13 @@ class SwinIrPacked(Network):
 class Group(nn.Module):
     """Swin layers and a convolution, added to what came in."""
 
-    def __init__(self, width: int, count: int, heads: int, window: int, hidden: int) -> None:
+    def __init__(self, width: int, heads: int, window: int, hidden: int, shares: tuple[float, ...]) -> None:
         super().__init__()
-        shifts = [window // 2 if i % 2 else 0 for i in range(count)]
-        blocks = nn.ModuleList(SwinBlock(width, heads, window, shift, hidden) for shift in shifts)
+        shifts = [window // 2 if i % 2 else 0 for i in range(len(shares))]
+        blocks = nn.ModuleList(
+            SwinBlock(width, heads, window, shift, hidden, share)
+            for shift, share in zip(shifts, shares, strict=True)
+        )
         self.residual_group = nn.ModuleDict({"blocks": blocks})
         self.conv = conv3(width, width)
 
@@ -100,17 +105,36 @@ class Group(nn.Module):
 class SwinBlock(nn.Module):
     """Attention within windows, then a perceptron for every pixel, each normalised first and added."""
 
-    def __init__(self, width: int, heads: int, window: int, shift: int, hidden: int) -> None:
+    def __init__(
+        self, width: int, heads: int, window: int, shift: int, hidden: int, share: float = 0.0
+    ) -> None:
         super().__init__()
         self.norm1 = nn.LayerNorm(width)
         self.attn = WindowAttention(width, heads, window, shift)
         self.norm2 = nn.LayerNorm(width)
         self.mlp = Perceptron(width, hidden)
+        self.drop = DropPath(share)
 
     def forward(self, grid: Tensor) -> Tensor:
         """Return the grid ``(N, H, W, C)`` plus both residuals."""
-        grid = grid + self.attn(self.norm1(grid))
-        return grid + self.mlp(self.norm2(grid))
+        grid = grid + self.drop(self.attn(self.norm1(grid)))
+        return grid + self.drop(self.mlp(self.norm2(grid)))
+
+
+class DropPath(nn.Module):
+    """In training, a residual of some images of a batch is left out, and those that stay make up for it."""
+
+    def __init__(self, drop_prob: float) -> None:
+        super().__init__()
+        self.drop_prob = drop_prob
+
+    def forward(self, residual: Tensor) -> Tensor:
+        """Return the residual ``(N, …)``, the same in the mean."""
+        if not self.training or self.drop_prob == 0:
+            return residual
+        kept = 1 - self.drop_prob
+        drawn = residual.new_empty(residual.shape[:1] + (1,) * (residual.ndim - 1)).bernoulli_(kept)
+        return residual * (drawn / kept)
 
 
 class Perceptron(nn.Module):
@@ -130,3 +154,12 @@ def _steps(enlargement: int) -> int:
     if enlargement not in (2, 4, 8):
         raise ValueError(f"enlargement = {enlargement}: expected 2, 4 or 8")
     return int(math.log2(enlargement))
+
+
+def _shares(drop: float, groups: tuple[int, ...]) -> list[tuple[float, ...]]:
+    """Return how often each layer of each group is left out: rising in equal steps over all of them."""
+    if not 0 <= drop < 1:
+        raise ValueError(f"drop = {drop}; expected a number from 0, below 1")
+    last = max(1, sum(groups) - 1)
+    rising = iter([drop * i / last for i in range(sum(groups))])
+    return [tuple(next(rising) for _ in range(count)) for count in groups]

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from restoration.networks.layers import Down, Up, conv3, near_zero_, receptive_radius, scaled_he_
+from restoration.networks.layers import Down, Step, Up, conv3, near_zero_, receptive_radius, scaled_he_
 
 BLOCKS = (1, 1, 2)  # per level, the finest first
 FREQUENCIES = 16
@@ -27,7 +27,8 @@ class VelocityUnet(nn.Module):
     def __init__(self, *, channels: int = 3, seen: int = 0, width: int = 32) -> None:
         super().__init__()
         widths = (width, 2 * width, 3 * width)
-        self.receptive_field = _radius()
+        self.path = _path()
+        self.receptive_field = receptive_radius(*self.path)
         self.time = TimeEmbedding()
         self.head = conv3(4 * (channels + seen), width)
         self.encoders = nn.ModuleList(Level(w, b) for w, b in zip(widths[:-1], BLOCKS[:-1], strict=True))
@@ -104,8 +105,9 @@ class TimeEmbedding(nn.Module):
         return self.layers(torch.cat((phases.cos(), phases.sin()), 1))
 
 
-def _radius() -> int:
-    path: list[int | Up | Down] = [TimeBlock.reach * BLOCKS[-1]]
+def _path() -> tuple[Step, ...]:
+    """Return the widest way through the network, for `receptive_radius`."""
+    path: list[Step] = [TimeBlock.reach * BLOCKS[-1]]
     for count in reversed(BLOCKS[:-1]):
         path = [TimeBlock.reach * count, Down(2), *path, Up(2), TimeBlock.reach * count]
-    return receptive_radius(Down(2), 1, *path, 1, Up(2))
+    return (Down(2), 1, *path, 1, Up(2))

@@ -78,7 +78,8 @@ def shortened(
     function is one of double precision: in single precision, rounding alone makes results differ by more than
     `ENOUGH`. The last ``conditions`` channels are masks.
     """
-    full, side = tiling.margin, up(DOUBLE, tiling.grid)
+    side = up(DOUBLE, tiling.grid)
+    full = min(tiling.margin, up(max(height, width), tiling.grid))  # windows end where the picture does
     margins = sorted({m for m in (up(margin, tiling.grid) for margin in MARGINS) if m < full})
     crop = max(_crops(height, width, tiling, side), key=lambda window: float(fetch(window).std()))
     channels, length = fetch(crop).shape[1], 2 * full + side
@@ -88,7 +89,7 @@ def shortened(
         for image in (strip, strip.mT.contiguous()):
             found = max(found, _as_whole(function, image, full, side, margins, tiling))
             if found == full:
-                return full
+                return tiling.margin
     square = noise(channels, length, length, conditions)
     middle = Window(full, full + side, full, full + side)
     for source, core, whole in (

@@ -17,6 +17,8 @@ WINDOWS = {
 LEAST_GAIN = 0.96  # a larger tile must take less than this part of a smaller one's time
 WORSE = 1.3  # times the best rate, twice in turn: larger ones are not tried
 QUICK = 0.5  # seconds
+WIDE = 512  # pixels of a margin: windows with wider ones would be little but margins
+UNCUT = 2048  # pixels of a side up to which pictures are not cut then
 SHARE = 0.05  # of the time that the picture takes at the best rate, spent on trying
 
 
@@ -29,6 +31,8 @@ def fast_side(receptive_field: int | None, device: torch.device) -> int:
     """
     if receptive_field is None:
         return 512 if device.type == "cpu" else 1024
+    if receptive_field > WIDE:
+        return UNCUT
     flat = 320 if device.type == "cpu" else 1024
 
     def cost(window: int) -> float:

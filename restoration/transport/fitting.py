@@ -23,7 +23,7 @@ from restoration.restorers.card import Card
 from restoration.restorers.network import Restorer
 from restoration.tiling.receptive import NOTED
 from restoration.transport.gaussian import Gaussian, gelbrich
-from restoration.transport.latents import Autoencoder, Posterior, named
+from restoration.transport.latents import Autoencoder, Posterior, licence, named
 from restoration.transport.patches import Moments, moments
 
 CROP = 512  # pixels of the middle of a clean image that count, in both directions, unless told otherwise
@@ -102,7 +102,8 @@ def fit(
     training = dict(facts)
     if network.receptive_field is None and not _finite(network):
         training[NOTED] = {"radius": None, "period": network.multiple}  # nothing to be measured
-    card = Card(name, restorer.card.task, table, network.scale, restorer.card.licence, training)
+    licences = dict.fromkeys(filter(None, (restorer.card.licence, _latent_licence(network, choice.latent))))
+    card = Card(name, restorer.card.task, table, network.scale, "; ".join(licences), training)
     return Fitted(network, card, facts, _notes(facts))
 
 
@@ -265,6 +266,10 @@ def _distances(network: Transport, restored: Gaussian, clean: Gaussian) -> dict[
         facts["noise"] = 0 if network.affine.root is None else network.affine.root.shape[1]
         facts["cost"] = float(network.affine.cost(restored)) / len(clean.mean)
     return facts
+
+
+def _latent_licence(network: Transport, latent: str) -> str:
+    return licence(latent) if isinstance(network.latents, Autoencoder) else ""
 
 
 def _finite(network: Transport) -> bool:

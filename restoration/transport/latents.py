@@ -4,6 +4,7 @@ import inspect
 import json
 import math
 from collections.abc import Callable, Mapping
+from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -18,8 +19,11 @@ Posterior = Literal["sample", "mode"]
 Like = Callable[[Tensor], Tensor]  # normal numbers of the size of a tensor
 SIDE = 4  # of orthonormal blocks, in pixels
 WEIGHTS = "diffusion_pytorch_model.safetensors"  # as diffusers calls them in a folder, beside config.json
+RESTORER = "restorer.safetensors"  # in the folder of a run
 KIND = "AutoencoderKL"
 PUBLISHED = ("sd-vae-ft-mse",)  # of the catalogue
+SHIPPED = ("kl-vae-small",)  # with the package
+OWN = "kl-autoencoder"  # the network that is one
 # of Stable Diffusion's autoencoder (83.65 million numbers), where no config.json lies beside its weights
 STABLE_DIFFUSION: dict[str, Any] = {
     "in_channels": 3, "out_channels": 3, "latent_channels": 4, "layers_per_block": 2, "norm_num_groups": 32,
@@ -83,7 +87,7 @@ class Autoencoder(nn.Module):
 
     def __init__(self, channels: int, config: Mapping[str, Any], posterior: Posterior) -> None:
         super().__init__()
-        self.model = _built(config)
+        self.model = built(config)
         settings = self.model.config
         for side in ("in_channels", "out_channels"):
             if settings[side] != channels:
@@ -140,25 +144,64 @@ def haar() -> Tensor:
 def named(latent: str) -> tuple[Latent, dict[str, Any] | None, dict[str, Tensor]]:
     """Return kind, configuration and tensors of what a command line calls a latent.
 
-    That is pixels, haar, dct, a name of `PUBLISHED`, a folder as diffusers writes it, or a file of weights, beside
-    which a config.json may lie.
+    That is pixels, haar, dct, a name of `SHIPPED` or `PUBLISHED`, a folder as diffusers writes it, a file of weights,
+    beside which a config.json may lie, or a restorer's file whose network is `OWN`.
     """
-    from restoration.catalogue import require
     from restoration.config import nearest
 
-    known = [*(kind for kind in get_args(Latent) if kind != "autoencoder"), *PUBLISHED]
-    if latent in known and latent not in PUBLISHED:
+    linear = [kind for kind in get_args(Latent) if kind != "autoencoder"]
+    if latent in linear:
         return latent, None, {}  # type: ignore[return-value]
-    path = require(latent) if latent in PUBLISHED else Path(latent).expanduser()
-    if path.is_dir():
-        folders = [place for place in (path, path / "vae") if (place / WEIGHTS).is_file()]
-        if not folders:
-            raise RequestError(f"--latent {latent}: no {WEIGHTS} in this folder")
-        path = folders[0] / WEIGHTS
+    path = _place(latent)
     if not path.is_file():
+        known = [*linear, *SHIPPED, *PUBLISHED]
         expected = f"{', '.join(known)}, or a folder or file of an {KIND} of diffusers"
         raise RequestError(f"--latent {latent}: expected {expected}{nearest(latent, known)}")
     return "autoencoder", *_read(path)
+
+
+def licence(latent: str) -> str:
+    """Return the licence of the weights of what a command line calls a latent, as far as their file says one."""
+    from restoration import weights
+
+    return weights.load(path).card.licence if _is_own(path := _place(latent)) else ""
+
+
+def _place(latent: str) -> Path:
+    """Return the file of weights that a name, folder or file stands for."""
+    from restoration.catalogue import require
+
+    if latent in SHIPPED:
+        path = Path(str(files("restoration"))) / "shipped" / f"{latent}.safetensors"
+        if not path.is_file():
+            raise WeightsError(
+                f"--latent {latent}: comes with the package in {path}, which is missing; reinstall it"
+            )
+        return path
+    path = require(latent) if latent in PUBLISHED else Path(latent).expanduser()
+    if not path.is_dir():
+        return path
+    for place in (path / WEIGHTS, path / "vae" / WEIGHTS, path / RESTORER):
+        if place.is_file():
+            return place
+    raise RequestError(f"--latent {latent}: no {WEIGHTS} in this folder")
+
+
+def _is_own(path: Path) -> bool:
+    from restoration import weights
+
+    return path.is_file() and weights.is_ours(path)
+
+
+def _own(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    from restoration import weights
+
+    loaded = weights.load(path)
+    if loaded.card.network["name"] != OWN:
+        raise RequestError(
+            f"--latent {path}: a restorer of the network '{loaded.card.network['name']}'; expected '{OWN}'"
+        )
+    return loaded.network.configuration, loaded.network.state_dict()
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -166,6 +209,8 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
 
     if path.suffix not in SUFFIXES:
         raise RequestError(f"--latent {path}: expected a weights file ({', '.join(SUFFIXES)})")
+    if _is_own(path):
+        return _own(path)
     beside = path.parent / "config.json"
     config = dict(STABLE_DIFFUSION)
     if beside.is_file():
@@ -187,7 +232,7 @@ def _check(config: Mapping[str, Any], state: Mapping[str, Tensor], path: Path, d
 
     try:
         with torch.device("meta"):
-            empty = _built(config).state_dict()
+            empty = built(config).state_dict()
     except ValueError as error:
         raise RequestError(f"--latent {path}: {error}") from None
     if complaint := difference(empty, state):
@@ -206,7 +251,7 @@ def _renamed(name: str) -> str:
     return ".".join([*front, FORMERLY.get(layer, layer), last]) if ".attentions." in name else name
 
 
-def _built(config: Mapping[str, Any]) -> nn.Module:
+def built(config: Mapping[str, Any]) -> nn.Module:
     """Return diffusers' module of this configuration, with random weights; diffusers takes seconds to import."""
     try:
         from diffusers import AutoencoderKL

@@ -38,6 +38,7 @@ def test_there_is_a_protocol_for_every_task():
     assert tasks >= {
         "super-resolution", "video-super-resolution", "denoising", "deblurring", "deraining", "inpainting", "jpeg",
         "low-light", "reflection-removal", "faces", "colourisation",
+        "reconstruction",
     }  # fmt: skip
 
 

@@ -46,14 +46,16 @@ def test_the_toy_fails_with_the_line_that_says_which(command, monkeypatch):
     )
     assert code == 1
     lines = err.splitlines()
-    assert len(lines) == 3
+    assert len(lines) == 4
     assert lines[0].startswith(
         "restoration: gaussian-toy: scalar-1: posterior-sampling: MSE = 2·D*: expected 1.100000, found "
     )
 
 
 def test_the_toy_writes_a_page_a_document_and_planes(command, tmp_path):
-    code, out, _ = command("benchmark", "gaussian-toy", *SMALL, "--set", "noises=[1.0]", "--out", "toy")
+    code, out, _ = command(
+        "benchmark", "gaussian-toy", *SMALL, "--set", "noises=[1.0]", "--set", "binary=[]", "--out", "toy"
+    )
     assert code == 0 and "wrote" in out
     names = {path.name for path in (tmp_path / "toy").iterdir()}
     assert {"result.json", "table.md", "report.html"} <= names

@@ -1,7 +1,9 @@
-"""Gaussians in closed form: published formulas, and that the self-test notices what is wrong."""
+"""Laws in closed form: published formulas, and that the self-test notices what is wrong."""
 
 import dataclasses
 import json
+import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -9,12 +11,14 @@ import torch
 
 from restoration.benchmarks import toys
 from restoration.benchmarks.plane import BOUNDED, planes
-from restoration.benchmarks.toys import System, Toy, load_toy, measured
+from restoration.benchmarks.toys import Linear, System, Toy, load_toy, measured
+from restoration.benchmarks.toys_binary import Binary, signs
 from restoration.benchmarks.toys_checks import self_test, summary
 from restoration.errors import ConfigError
+from restoration.losses import flow
 
 SMALL = Toy(batches=24, vectors=512)
-FEWER = Toy(noises=(1.0,), batches=50)
+FEWER = Toy(noises=(1.0,), binary=(), steps=(1, 5), sigmas=(), batches=50)
 
 
 def scalar(s):
@@ -41,7 +45,15 @@ def test_the_scalar_system_by_its_formulas(s):
 
 
 @pytest.mark.parametrize(
-    "steps, variance, mse", [(1, 0.4997, 0.498), (2, 0.719, 0.517), (5, 0.876, 0.553), (25, 0.975, 0.579)]
+    "steps, variance, mse",
+    [
+        (1, 0.4997, 0.498),
+        (2, 0.719, 0.517),
+        (5, 0.876, 0.553),
+        (10, 0.940, 0.570),
+        (25, 0.975, 0.579),
+        (100, 0.9946, 0.5847),
+    ],
 )
 def test_flows_in_few_steps_reach_what_simulation_found(steps, variance, mse):
     (flow,) = (e for e in scalar(1.0).estimators(Toy()) if e.name == f"flow[steps={steps}]")
@@ -49,11 +61,76 @@ def test_flows_in_few_steps_reach_what_simulation_found(steps, variance, mse):
     assert (1 - flow.w2) ** 2 == pytest.approx(variance, abs=0.004)
 
 
+@pytest.mark.parametrize("sigma, mse", [(0.0, 0.5858), (0.1, 0.5997), (0.3, 0.6981)])
+def test_noise_at_the_source_costs_what_its_formula_says(sigma, mse):
+    a = 0.5
+    assert 2 - 2 * a / (a + sigma**2) ** 0.5 == pytest.approx(mse, abs=5e-5)
+    assert Linear(a + sigma**2, a, 20_000).mse == pytest.approx(mse, abs=1e-4)
+
+
+@pytest.mark.parametrize("s", [0.5, 1.0, 2.0])
+def test_a_flow_from_y_is_worse_than_nothing_where_y_is_far_from_x(s):
+    """y = −x + s·n: a monotone map of y, of variance 1; from x* the sign of y does not matter."""
+    variance, mean = 1 + s**2, 1 / (1 + s**2)
+    far = Linear(variance, -1.0, 40_000).mse
+    assert far == pytest.approx(2 + 2 / variance**0.5, rel=1e-3)
+    assert Linear(variance, 1.0, 40_000).mse == pytest.approx(2 - 2 / variance**0.5, rel=1e-3)
+    assert Linear(mean, mean, 40_000).mse == pytest.approx(2 - 2 / variance**0.5, rel=1e-3)
+    if s == 1:
+        assert far == pytest.approx(3.414, abs=0.001)
+    exact = {e.name: e for e in systems()["mirror"].estimators(Toy())}
+    assert exact["naive[steps=100]"].mse > 3 and exact["flow[steps=100]"].mse < 0.6
+
+
+def test_a_linear_flow_moves_by_its_exact_velocity():
+    """E[x − z_0 | z_t] by regression on draws."""
+    generator = torch.Generator().manual_seed(0)
+    clean = torch.randn(400_000, dtype=torch.double, generator=generator)
+    seen = -clean + torch.randn(400_000, dtype=torch.double, generator=generator)
+    for t in (0.0, 0.3, 0.8):
+        between = (1 - t) * seen + t * clean
+        found = (between * (clean - seen)).mean() / between.square().mean()
+        assert Linear(2.0, -1.0, 10).speed(t) == pytest.approx(found.item(), abs=0.01)
+    z = torch.tensor([[0.5], [-2.0]], dtype=torch.double)
+    assert torch.allclose(Linear(0.5, 0.5, 7)(z), Linear(0.5, 0.5, 7).gain * z)
+
+
+@pytest.mark.parametrize(
+    "s, least, posterior, optimal", [(0.7, 0.2253, 0.4496, 0.3063), (1.0, 0.4506, 0.8980, 0.6346), (1.5, 0.6776, 1.3566, 1.0100)]
+)  # fmt: skip
+def test_the_binary_system_by_simulation_and_formula(s, least, posterior, optimal):
+    system = Binary("binary", s)
+    assert system.least == pytest.approx(least, abs=0.002)  # found by simulation
+    assert 2 * system.least == pytest.approx(posterior, abs=0.003)
+    assert system.bound(0.0) == pytest.approx(optimal, abs=5e-5)
+    assert system.bound(system.gap) == pytest.approx(system.least)
+    clean, mean = system.draw(200_000, torch.Generator().manual_seed(1))
+    assert (mean - clean).square().mean().item() == pytest.approx(system.least, abs=0.006)
+    assert (signs(mean) - clean).square().mean().item() == pytest.approx(system.bound(0.0), abs=0.012)
+    for steps in (5, 25):
+        assert system.flow(mean[:5000], steps).abs().allclose(torch.ones(5000, 1, dtype=torch.double))
+        assert system.flow_mse(steps) == pytest.approx(optimal, abs=5e-5)
+
+
+@pytest.mark.parametrize("t", [0.0, 0.2, 0.45])
+def test_the_binary_velocity_is_the_mean_of_what_passes_there(t):
+    system, generator = Binary("binary", 1.0), torch.Generator().manual_seed(2)
+    clean, mean = system.draw(400_000, generator)
+    between = (1 - t) * mean + t * clean
+    for low in (-0.45, 0.0, 0.4):
+        near = ((between > low) & (between < low + 0.05))[:, 0]
+        found = (clean - mean)[near].mean().item()
+        said = system.velocity(between[near], t).mean().item()
+        assert near.sum() > 500 and said == pytest.approx(found, abs=4 / near.sum().item() ** 0.5)
+
+
 @pytest.mark.parametrize("name", ["scalar-1", "vector", "vector-of-means"])
 def test_transport_and_flows_lie_on_the_bound(name):
     system = systems()[name]
     for estimator in system.estimators(Toy()):
-        if estimator.w2 is not None and estimator.name != "posterior-sampling":
+        if estimator.w2 is not None and estimator.name.startswith(
+            ("posterior-mean", "optimal", "transport", "flow[steps")
+        ):
             assert estimator.mse == pytest.approx(system.bound(estimator.w2), rel=1e-9), estimator.name
     assert system.least < system.bound(0.0) < 2 * system.least
 
@@ -71,11 +148,12 @@ def test_the_posterior_mean_is_that_of_the_joint_gaussian():
     assert system.least == pytest.approx(torch.linalg.inv(precision).trace().item() / d)
 
 
+@pytest.mark.slow
 def test_the_self_test_holds_as_shipped():
     toy = Toy()
     result, checks = self_test(toy)
     assert [check.sentence for check in checks if not check.holds] == []
-    assert len({check.system for check in checks}) == 5 and len(checks) > 100
+    assert len({check.system for check in checks}) == 9 and len(checks) > 250
     words = " ".join(check.what for check in checks)
     for claim in (
         "MSE = D*",
@@ -94,9 +172,10 @@ def test_the_self_test_holds_as_shipped():
         0.2929, abs=0.01
     )
     assert "the vectors themselves" in plane.bound.space
-    assert {curve.key for curve in plane.curves} == {"alpha", "steps"}
+    assert {curve.key for curve in plane.curves} == {"alpha", "steps", "sigma"}
     text = summary(toy, result, checks)
-    assert text.count("\n") == 6 and "| scalar-1 |" in text and "0.5858" in text
+    assert "| mirror: naive |" in text and "| binary-1.5: flow |" in text and "| 0.5000 (" in text
+    assert text.count("\n") == 24 and "| scalar-1 |" in text and "0.5858" in text
     json.loads(result.to_json())
 
 
@@ -124,7 +203,7 @@ def test_a_wrong_amplitude_of_posterior_noise_is_noticed(monkeypatch):
         "posterior-sampling",
         lambda e, _: lambda mean, noise: mean + 0.95 * (e.make(mean, noise) - mean),
     )
-    assert {check.system for check in found} == {"scalar-1", "vector", "vector-of-means"}
+    assert {check.system for check in found} == {"scalar-1", "mirror", "vector", "vector-of-means"}
     assert any("posterior-sampling: MSE = 2·D*: expected 1.000000, found 0.9" in c.sentence for c in found)
 
 
@@ -142,7 +221,7 @@ def test_interpolation_with_another_square_is_noticed(monkeypatch):
     found = failures(
         monkeypatch, name, lambda e, _: lambda mean, noise: mean + 2**0.5 * (e.make(mean, noise) - mean)
     )
-    assert {check.system for check in found} == {"scalar-1", "vector", "vector-of-means"}
+    assert {check.system for check in found} == {"scalar-1", "mirror", "vector", "vector-of-means"}
     assert all(name in check.what or name in check.found for check in found)
 
 
@@ -168,6 +247,8 @@ def test_draws_do_not_depend_on_what_else_is_measured():
         ("vectors=many", 'vectors = "many": expected a whole number'),
         ("noises=[0.0]", "noises"),
         ("noises=[1.0,1.0]", "expected each value once"),
+        ("sigmas=[0.1,0.1]", "expected each value once"),
+        ("binary=[-1.0]", "binary"),
         ("components=5", "components = 5"),
         ("batchs=9", "batchs: unknown key; did you mean 'batches'?"),
     ],
@@ -180,3 +261,91 @@ def test_settings_that_cannot_be_are_refused(setting, words):
 
 def test_settings_hold():
     assert load_toy(["vectors=1024", "noises=[0.7]"]) == Toy(vectors=1024, noises=(0.7,))
+
+
+class Mlp(torch.nn.Module):
+    """A velocity of numbers."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        sizes = (9, 64, 64, 1)
+        layers = [m for i, o in pairwise(sizes) for m in (torch.nn.Linear(i, o), torch.nn.SiLU())]
+        self.layers = torch.nn.Sequential(*layers[:-1])
+
+    def forward(self, z, t):
+        waves = [f(math.pi * k * t) for k in (1, 2, 4) for f in (torch.cos, torch.sin)]
+        return self.layers(torch.stack([z, z.clamp(-1, 1).abs(), t, *waves], -1))[..., 0]
+
+
+def learnt(draw, steps=2000, batch=1024):
+    """Return a velocity trained on pairs (z_0, x), both (n,), as the suite trains its flows."""
+    velocity, generator = Mlp(), torch.Generator().manual_seed(1)
+    average = torch.optim.swa_utils.AveragedModel(
+        velocity, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.995)
+    )
+    optimizer = torch.optim.AdamW(velocity.parameters(), lr=3e-3)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+    for _ in range(steps):
+        start, clean = (values.float() for values in draw(batch, generator))
+        t = (torch.arange(batch) + torch.rand(batch, generator=generator)) / batch
+        loss = (velocity(flow.path(start, clean, t), t) - flow.target(start, clean)).square().mean()
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        schedule.step()
+        average.update_parameters(velocity)
+    return average.module.eval().requires_grad_(False)
+
+
+def error(velocity, exact, draw):
+    """Return the root mean square error over the path, as a share of the exact velocity's own."""
+    start, clean = draw(20_000, torch.Generator().manual_seed(3))
+    t = torch.rand(20_000, dtype=torch.double, generator=torch.Generator().manual_seed(4)).clamp(max=0.98)
+    between = flow.path(start, clean, t)
+    said, truth = velocity(between.float(), t.float()).double(), exact(between, t)
+    return ((said - truth).square().mean() / truth.square().mean()).sqrt().item()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name, source, steps, mse",
+    [("scalar-1", "mean", 100, 0.5839), ("mirror", "mean", 100, 0.5839), ("mirror", "seen", 100, 3.2876)],
+)
+def test_a_learnt_flow_has_the_exact_velocity_and_its_error(name, source, steps, mse):
+    system = systems()[name]
+    scale = 1.0 if source == "mean" else 1 / system.gain.item()
+
+    def draw(n, generator):
+        clean, mean = system.draw(n, generator)
+        return scale * mean[:, 0], clean[:, 0]
+
+    a, gain = system.explained.item(), system.gain.item()
+    linear = Linear(a, a, steps) if source == "mean" else Linear(a / gain**2, a / gain, steps)
+    assert linear.mse == pytest.approx(mse, abs=1e-4)
+    velocity = learnt(draw)
+    speeds = lambda z, t: z * torch.tensor([linear.speed(x) for x in t.tolist()])  # noqa: E731
+    assert error(velocity, speeds, draw) < 0.03
+    start, clean = draw(20_000, torch.Generator().manual_seed(5))
+    reached, exact = flow.euler(velocity, start.float(), steps), linear(start)
+    found, known = ((end - clean).square().mean().item() for end in (reached, exact))
+    assert known == pytest.approx(mse, rel=0.03)  # of these draws
+    assert found == pytest.approx(known, rel=0.02)
+
+
+@pytest.mark.slow
+def test_a_learnt_flow_of_the_binary_system_reaches_its_optimum():
+    system = Binary("binary", 1.0)
+
+    def draw(n, generator):
+        clean, mean = system.draw(n, generator)
+        return mean[:, 0], clean[:, 0]
+
+    velocity = learnt(draw)
+    start, clean = draw(20_000, torch.Generator().manual_seed(5))
+    reached, exact = flow.euler(velocity, start.float(), 100), signs(start)
+    found, known = ((end - clean).square().mean().item() for end in (reached, exact))
+    assert known == pytest.approx(0.6346, rel=0.04)
+    assert found == pytest.approx(known, rel=0.03)
+    assert (reached.abs() - 1).abs().mean() < 0.05
+    assert (reached.sign() == exact).double().mean() > 0.99

@@ -276,3 +276,19 @@ def test_regression_is_least_at_the_exact_velocity(t):
     (gradient,) = torch.autograd.grad(least, slope)
     assert abs(gradient.item()) < 0.02
     assert loss(slope + 0.1) > least and loss(slope - 0.1) > least
+
+
+def test_heun_integrates_a_velocity_that_is_constant_along_the_path_exactly():
+    start, clean = torch.randn(2, 4, 1, 2, 2, generator=torch.Generator().manual_seed(0))
+    for steps in (1, 3, 25):
+        torch.testing.assert_close(flow.heun(lambda z, t: target(start, clean), start, steps), clean)
+    seen = []
+    flow.heun(lambda z, t: seen.append(float(t[0])) or torch.zeros_like(z), start, 3)
+    assert seen == pytest.approx([0, 1 / 3, 1 / 3, 2 / 3, 2 / 3])
+
+
+def test_heun_takes_fewer_steps_than_euler_for_the_same_error():
+    exact = Gaussian(0.5, 0.5)
+    ones, gain = torch.ones(1, dtype=torch.float64), math.sqrt(2)
+    error = {k: abs(float(flow.heun(exact, ones, k)) - gain) for k in (5, 10)}
+    assert error[5] < abs(exact.gain(25) - gain) and error[10] < error[5] / 3

@@ -189,3 +189,12 @@ def test_a_degradation_of_colours_is_refused_for_grey_images(photos, data):
             Pairs(source, part, 16, 4, 0, grey=True)
         assert str(error.value) == "data.degradation: needs 3 channels, but data.grey = true gives 1"
     assert Pairs(source, Bicubic(2), 16, 4, 0, grey=True).batch(0).clean.shape[1] == 1
+
+
+def test_mirrored_samples_are_never_turned(photos, data):
+    source = build_source(data(photos()))
+    plain = Pairs(source, Bicubic(2), 16, 24, 0, augment=False).batch(0).clean
+    mirrored = Pairs(source, Bicubic(2), 16, 24, 0, augment="mirror").batch(0).clean
+    kept = [torch.equal(a, b) for a, b in zip(mirrored, plain, strict=True)]
+    assert all(k or torch.equal(a, b.flip(-1)) for k, a, b in zip(kept, mirrored, plain, strict=True))
+    assert 4 < sum(kept) < 20

@@ -237,3 +237,25 @@ def test_steps_and_seed_without_meaning_are_refused(flow):
     with pytest.raises(RequestError) as refused:
         with_sampling(flow, steps=0)
     assert str(refused.value) == "--steps 0: network: scale = 1, steps = 0; expected numbers from 1"
+
+
+def test_solver_is_the_one_asked_for(flow):
+    image = torch.rand(1, 3, 16, 16, generator=torch.manual_seed(1))
+    with torch.inference_mode():
+        usual, other = flow(image), with_sampling(flow, solver="heun")
+        assert (other.network.solver, flow.network.solver) == ("heun", "euler")
+        assert (other(image) - usual).abs().max() > 1e-5
+        assert torch.equal(with_sampling(flow, solver="euler")(image), usual)
+        one = with_sampling(flow, steps=1)
+        assert torch.equal(with_sampling(one, solver="heun")(image), one(image))
+    for restorer, solver, line in [
+        (flow, "huen", "--solver huen: network: solver = 'huen' is not known; did you mean 'heun'?"),
+        (
+            plain("high", 0),
+            "heun",
+            "--solver heun: 'high' follows no flow; expected a posterior-mean flow",
+        ),
+    ]:
+        with pytest.raises(RequestError) as refused:
+            with_sampling(restorer, solver=solver)
+        assert str(refused.value) == line

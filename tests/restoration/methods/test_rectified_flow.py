@@ -1,5 +1,6 @@
 """The method rectified-flow: what it regresses on, what the stack sees, exact resume, ranks, the file that ships."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -13,7 +14,7 @@ from PIL import Image
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from restoration import weights
+from restoration import cost, weights
 from restoration.apply import apply
 from restoration.config import without_origin
 from restoration.errors import ConfigError
@@ -190,7 +191,7 @@ def test_exported_file_restores_where_the_posterior_mean_is_no_more(tiny, tmp_pa
     (tmp_path / "mean.safetensors").unlink()
     restorer = weights.load(path)
     assert restorer.card.network["posterior_mean"]["name"] == "plain-sr"
-    assert restorer.scale == 2 and restorer.receptive_field is None
+    assert restorer.scale == 2 and restorer.receptive_field == trained.receptive_field > 0
     degraded = torch.rand(1, 3, 16, 24, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         # equal weights; training may leave them in another memory format, whose kernels round in another order
@@ -377,3 +378,133 @@ def test_two_processes_equal_one(tiny, tmp_path, strategy):
     a, b = (load_file(tmp_path / f / "restorer.safetensors") for f in ("one", "two"))
     assert a.keys() == b.keys() and any(k.startswith("posterior_mean.") for k in a)
     assert max(float((a[k] - b[k]).abs().max()) for k in a) < 1e-5
+
+
+def test_average_is_what_validation_sees_and_the_file_holds(tiny):
+    run, seen = tiny(settings=("validation.every=3",)), []
+
+    def validate(network: nn.Module, step: int) -> dict[str, float]:
+        average, raw = (state(run.averages["restorer"]), state(run.method.restorer()))
+        seen.append((step, same(state(network), average), same(state(network), raw)))
+        return {"psnr": float(step)}
+
+    run.validate = validate
+    trained = train(run)
+    assert seen == [(3, True, False), (6, True, False)]
+    stored = load_file(export(run, trained, run.parts()))
+    assert same(stored, state(run.averages["restorer"]))
+    learnt = {k: v for k, v in state(run.method.restorer()).items() if k.startswith("velocity.")}
+    assert all(not torch.equal(stored[k], v) for k, v in learnt.items())
+
+
+class Blind(Network):
+    """A posterior mean that does not look."""
+
+    receptive_field = 0
+
+    def forward(self, degraded: Tensor) -> Tensor:
+        return torch.full_like(degraded, 0.4)
+
+
+def test_stage_two_never_sees_the_degraded_image():
+    """Neither in training nor in restoring does anything but the posterior mean depend on it."""
+    torch.manual_seed(0)
+    network = PosteriorMeanFlow(width=4, steps=2, posterior_mean=Blind()).eval()
+    method = RectifiedFlow(network, Stack([Entry("rectified-flow", Regression(strata=4))]))
+    shown = []
+    network.velocity.register_forward_pre_hook(lambda module, inputs: shown.append(inputs))
+    generator = torch.Generator().manual_seed(1)
+    clean, first, second = torch.rand(3, 4, 3, 16, 16, generator=generator)
+    keys = tuple((0, i) for i in range(4))
+    losses, gradients = [], []
+    for degraded in (first, second):
+        degraded = degraded.clone().requires_grad_()
+        update = next(method.updates(Batch(degraded, clean, keys=keys, step=0), 0))
+        update.loss.backward()
+        losses.append(update.loss.detach())
+        gradients.append(degraded.grad)
+    assert torch.equal(*losses) and gradients == [None, None]
+    t = flow.times(keys, strata=4)
+    z = flow.path(0.4 + 0.1 * flow.noise(keys, clean), clean, t)
+    for between, times, *others in shown:
+        torch.testing.assert_close(between, z)
+        torch.testing.assert_close(times, t)
+        assert others == [None]
+    with torch.no_grad():
+        assert torch.equal(network(first), network(second))
+
+
+RANKS = """
+import json, sys
+from pathlib import Path
+import torch
+from restoration import distributed
+from restoration.experiment import load
+from restoration.runs import build_run, claim
+from restoration.train import train
+
+seen, on = [], torch.device("cpu")
+with distributed.process_group(on):
+    run = build_run(load(sys.argv[1]), Path(sys.argv[2]), on)
+    if distributed.rank() == 0:
+        claim(run.folder, run.experiment)
+    distributed.barrier()
+    run.method.network.velocity.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[1].tolist()))
+    train(run)
+    found = distributed.gather(seen)
+    if distributed.rank() == 0:
+        Path(sys.argv[3]).write_text(json.dumps(found))
+"""
+
+
+@pytest.mark.slow
+def test_ranks_draw_their_times_from_strata_of_their_own(tiny, tmp_path):
+    tiny("unused")
+    script, found = tmp_path / "ranks.py", tmp_path / "times.json"
+    script.write_text(RANKS)
+    command = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--nproc-per-node",
+        "2",
+        "--standalone",
+        str(script),
+    ]
+    arguments = [str(tmp_path / "tiny.toml"), str(tmp_path / "run"), str(found)]
+    subprocess.run([*command, *arguments], check=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    ranks = json.loads(found.read_text())
+    assert len(ranks) == 2 and len(ranks[0]) == len(ranks[1]) == 6
+    for first, second in zip(*ranks, strict=True):
+        assert len(first) == len(second) == 2
+        assert sorted(int(4 * t) for t in (*first, *second)) == [0, 1, 2, 3]
+    assert len({t for rank in ranks for step in rank for t in step}) == 24
+
+
+DIFFUSERS = '{ name = "diffusers-unet", widths = [8, 16], blocks = 1, attention = [false, true], head = 8, groups = 4 }'
+HDIT = (
+    '{ name = "hdit", widths = [16, 32], depths = [1, 1], head = 8, patch = 2, mapping_width = 12, mapping_hidden = 20, '
+    'attention = ["neighbourhood", "global"], timed = true }'
+)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("velocity", [DIFFUSERS, HDIT], ids=["diffusers-unet", "hdit"])
+def test_other_velocities_train_and_restore(tiny, velocity):
+    run = tiny(settings=(f"network.velocity={velocity}", "schedule.steps=2"))
+    before = state(run.groups["velocity"])
+    trained = train(run)
+    after = state(run.groups["velocity"])
+    assert any(not torch.equal(before[k], after[k]) for k in before)
+    restorer = weights.load(export(run, trained, run.parts()))
+    assert restorer.receptive_field is None and restorer.network.velocity is not run.groups["velocity"]
+    degraded = torch.rand(1, 3, 16, 24, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        torch.testing.assert_close(restorer(degraded), trained(degraded), rtol=1e-5, atol=1e-5)
+
+
+def test_memory_of_training_is_that_of_one_call_of_the_velocity():
+    few, many = (PosteriorMeanFlow(width=4, source="degraded", steps=steps) for steps in (1, 25))
+    found = [cost.training_bytes(network, (2, 3, 32, 32), False, True) for network in (few, many)]
+    assert found[0] == found[1] > 0 and many.steps == 25
+    assert cost.multiply_adds(many, 3, 32) == pytest.approx(25 * cost.multiply_adds(few, 3, 32))

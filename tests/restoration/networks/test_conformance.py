@@ -48,6 +48,13 @@ def fitted(network: Transport) -> Transport:
 # small, but with every kind of layer and step that the defaults have
 SMALL = {
     "carn": {"width": 8},
+    "diffusers-unet": {
+        "widths": (8, 16),
+        "blocks": 1,
+        "attention": (False, True),
+        "head": 8,
+        "groups": 4,
+    },
     "dncnn": {"width": 8, "depth": 5},
     "espcn": {"width": 8, "narrow": 6},
     "fdncnn": {"width": 8, "depth": 5},
@@ -62,6 +69,7 @@ SMALL = {
     "imdn-edge": {"width": 12, "blocks": 2},
     "ircnn": {"width": 8},
     "inn": {"couplings": 2, "width": 8},
+    "kl-autoencoder": {"widths": (8, 8), "groups": 4},
     "medfe": {"width": 2, "blocks": 1},
     "msrresnet": {"width": 8, "blocks": 2},
     "nafnet": {"width": 4, "encoders": (1, 1), "middle": 1, "decoders": (1, 2)},

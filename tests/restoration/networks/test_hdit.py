@@ -62,13 +62,17 @@ def turned(x: Tensor, angles: Tensor) -> Tensor:
 
 
 def seen(kind: str, i: int, j: int, height: int, width: int, shifted: bool) -> list[tuple[int, int]]:
-    """Return the tokens that token (i, j) attends to."""
+    """Return the tokens that token (i, j) attends to; "neighbourhood 7" names the side."""
     every = [(a, b) for a in range(height) for b in range(width)]
     if kind == "global":
         return every
-    if kind == "neighbourhood":
-        first = [min(max(p - 1, 0), n - 3) for p, n in ((i, height), (j, width))]
-        return [(a, b) for a, b in every if 0 <= a - first[0] < 3 and 0 <= b - first[1] < 3]
+    if kind.startswith("neighbourhood"):
+        own = int(kind.partition(" ")[2] or 3)
+        sides = [min(own, n) for n in (height, width)]
+        first = [
+            min(max(p - own // 2, 0), n - s) for p, n, s in zip((i, j), (height, width), sides, strict=True)
+        ]
+        return [(a, b) for a, b in every if 0 <= a - first[0] < sides[0] and 0 <= b - first[1] < sides[1]]
     shift = (
         1 if shifted else 0
     )  # windows of 2, moved down and right by one, which never reach over the border
@@ -258,3 +262,54 @@ def test_gathered_neighbours_are_those_of_the_blocks(height, width, side):
     parts = torch.randn(3, 2, 3, height, width, 8, generator=draws, dtype=torch.float64)
     expected = neighbourhood_attention(*parts, side)
     assert torch.allclose(gathered_attention(*parts, side), expected, rtol=0, atol=1e-12)
+
+
+@pytest.mark.slow
+def test_neighbourhoods_of_seven_equal_their_statement_at_borders_too():
+    """8 × 12 tokens, of which the inner 2 × 6 alone have neighbours on all sides, and 4 × 6, fewer than seven."""
+    network = drawn(Hdit(**SMALL, attention=("neighbourhood", "neighbourhood"), kernel=7))
+    image = torch.rand(1, 3, 16, 24, generator=torch.Generator().manual_seed(5))
+    with torch.no_grad():
+        found = network(image, torch.tensor([0.3]))[0]
+        expected = dense(network.state_dict(), image[0], 0.3, ("neighbourhood 7", "neighbourhood 7"))
+    error = (found - expected).abs() / expected.abs().max().clamp(min=1)
+    assert error.max() < 1e-5
+
+
+@pytest.mark.parametrize(
+    ("keywords", "expected"),
+    [
+        ({}, 121_544_221),
+        ({"seen": 3}, 121_562_653),
+        (
+            {
+                "widths": (256, 512, 1024), "depths": (2, 2, 8),
+                "attention": ("neighbourhood", "neighbourhood", "global"),
+            },
+            160_460_210,
+        ),
+    ],
+)  # fmt: skip
+def test_sizes_are_those_of_the_authors(keywords, expected):
+    with torch.device("meta"):
+        network = Hdit(**keywords)
+    assert sum(p.numel() for p in network.parameters()) == expected
+
+
+def test_without_a_time_it_regresses_and_learns():
+    """The features of a time that is not given are ones, so the matrix behind them learns a constant."""
+    network = drawn(Hdit(**SMALL, attention=("neighbourhood", "global"), kernel=3)).train()
+    clean = torch.rand(4, 3, 8, 8, generator=torch.Generator().manual_seed(7))
+    degraded = clean + 0.3 * torch.randn(clean.shape, generator=torch.Generator().manual_seed(8))
+    assert not torch.equal(network(degraded), network(degraded, torch.zeros(4)))
+    optimizer = torch.optim.AdamW(network.parameters(), lr=3e-3)
+    losses = []
+    for _ in range(30):
+        loss = (network(degraded) - clean).square().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < losses[0] / 3
+    gradient = network.time_in_proj.weight.grad
+    assert torch.allclose(gradient, gradient[:, :1].expand_as(gradient))

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from restoration.losses.flow import enlarged
+from restoration.networks.diffusers_unet import DiffusersUnet
 from restoration.networks.network import Network
 from restoration.networks.placing import placed_noise
 from restoration.networks.plainsr import PlainSr
@@ -17,6 +18,7 @@ from restoration.networks.unet import ResUnet
 # clean = 0.5 + 0.1·x, degraded = 0.5 + 0.1·(x + n), x and n ~ N(0, 1) in every pixel: in units of 0.1 the scalar
 # Gaussian of the closed forms, with s = 1 and a = 1/2; five standard deviations lie within [0, 1]
 UNIT, A = 0.1, 0.5
+DIFFUSERS = {"widths": (8, 16), "blocks": 1, "attention": (False, True), "head": 8, "groups": 4}
 
 
 class Wiener(Network):
@@ -30,6 +32,14 @@ class Wiener(Network):
 
     def forward(self, degraded: Tensor) -> Tensor:
         return 0.5 + self.gain * (degraded - 0.5)
+
+
+class Everything(Wiener):
+    """A posterior mean that sees the whole image."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.receptive_field = None
 
 
 class Exact(nn.Module):
@@ -166,20 +176,28 @@ def test_sizes_suit_both_networks():
     assert small(scale=3)(torch.rand(1, 3, 8, 16)).shape == (1, 3, 24, 48)
 
 
-def test_reach_is_finite_without_noise_only():
+def test_reach_is_that_of_every_call_of_the_velocity():
+    """One call sees 67 pixels far, two 131: the cells of its grid are the same."""
     mean = PlainSr(scale=1, width=4, blocks=1)
     for keywords, reach in (
-        ({"sigma": 0.0, "steps": 3, "posterior_mean": mean}, mean.receptive_field + 3 * 67),
-        ({"sigma": 0.0, "steps": 1, "source": "degraded"}, 67),
-        ({"sigma": 0.1, "posterior_mean": mean}, None),
-        ({"sigma": 0.0, "source": "noise", "condition": "degraded"}, None),
-    ):
+        ({"sigma": 0.0, "steps": 3, "posterior_mean": mean}, mean.receptive_field + 195),
+        ({"sigma": 0.1, "steps": 3, "posterior_mean": mean}, mean.receptive_field + 195),
+        ({"steps": 1, "source": "degraded"}, 67),
+        ({"steps": 2, "source": "noise", "condition": "degraded"}, 131),
+        ({"steps": 2, "source": "noise", "condition": "posterior-mean", "posterior_mean": mean},
+         mean.receptive_field + 131),
+        ({"steps": 2, "source": "degraded", "solver": "heun"}, 195),
+        ({"steps": 3, "source": "degraded", "solver": "scheduler:UniPCMultistepScheduler"}, 195),
+        ({"posterior_mean": Wiener()}, 67 + 24 * 64),
+        ({"posterior_mean": Everything()}, None),
+        ({"source": "degraded", "velocity": DiffusersUnet(**DIFFUSERS)}, None),
+    ):  # fmt: skip
         assert PosteriorMeanFlow(width=4, **keywords).receptive_field == reach
 
 
 def test_reach_with_posterior_mean_and_enlargement_bounds_the_gradient():
     network = small(scale=2, sigma=0.0, steps=1)
-    side = 2 * network.receptive_field + 8
+    side = -(-(2 * network.receptive_field + 8) // 8) * 8
     degraded = torch.rand(1, 3, side, side, requires_grad=True)
     centre = side // 2
     restored = network(degraded)[0, :, 2 * centre : 2 * centre + 16, 2 * centre : 2 * centre + 16]

@@ -42,3 +42,25 @@ def test_misfits_are_refused():
         SwinIrPacked(enlargement=3)
     with pytest.raises(ValueError, match="expected a multiple of packing"):
         SwinIrPacked(packing=8, enlargement=4)
+
+
+def test_halves_of_layers_are_left_out_in_training_alone_and_ever_more_often():
+    network = SwinIrPacked(**SMALL | {"groups": (2, 3), "drop": 0.4})
+    blocks = [block for layer in network.layers for block in layer.residual_group["blocks"]]
+    assert [block.drop.drop_prob for block in blocks] == pytest.approx([0, 0.1, 0.2, 0.3, 0.4])
+    images, last = torch.ones(4000, 2, 2, 1), blocks[-1].drop
+    assert torch.equal(last.eval()(images), images)
+    torch.manual_seed(0)
+    dropped = last.train()(images)
+    assert torch.equal(dropped, dropped[:, :1, :1].expand_as(dropped))  # of an image, all or nothing
+    assert sorted({round(float(x), 4) for x in dropped.flatten()}) == [0, pytest.approx(1 / 0.6, abs=1e-4)]
+    assert float(dropped.mean()) == pytest.approx(1, abs=0.05)
+    with pytest.raises(ValueError, match=r"drop = 1\.0; expected a number from 0, below 1"):
+        SwinIrPacked(drop=1.0)
+
+
+def test_without_dropping_training_is_as_restoring():
+    torch.manual_seed(0)
+    network = SwinIrPacked(**SMALL)
+    image = torch.rand(1, 3, 8, 8)
+    assert torch.equal(network.train()(image), network.eval()(image))

@@ -238,8 +238,8 @@ def test_few_patches_and_missing_directions_are_said(command, folders):
     (("--degraded", "empty"), "--degraded empty: no images in this folder"),
     (("--degraded", "test", "--paired"), "--degraded: no partner for 0.png and 5 more; expected a file of the same "
      "name, or one that ends in x4, _LR or _lq, among 4 files such as t0.png"),
-    (("--latent", "pixel"), "--latent pixel: expected pixels, haar, dct, sd-vae-ft-mse, or a folder or file of an "
-     "AutoencoderKL of diffusers; did you mean 'pixels'?"),
+    (("--latent", "pixel"), "--latent pixel: expected pixels, haar, dct, kl-vae-small, sd-vae-ft-mse, or a folder or file of "
+     "an AutoencoderKL of diffusers; did you mean 'pixels'?"),
     (("--patch", 4), "transport: patch = 4; expected an odd number of pixels, such as 3 or 5"),
     (("--images", 0), "--images 0, --crop 512: expected one image or more, 8 pixels or more"),
     (("--out", "a.png"), "--out a.png: expected a name that ends in .safetensors"),
@@ -250,6 +250,14 @@ def test_few_patches_and_missing_directions_are_said(command, folders):
     (("--restorer", "bicubic-x2"), "clean/0.png: 48x48 pixels; expected 96x96, 2 times 0.png; or --unpaired"),
     (("--out", "there.safetensors"), "--out there.safetensors: is there already; --overwrite replaces it"),
     (("--latent", "test"), "--latent test: no diffusion_pytorch_model.safetensors in this folder"),
+    (("--latent", "clean/0.png"), "--latent clean/0.png: expected a weights file (.ckpt, .pt, .pth, .safetensors)"),
+    (("--crop", 4), "--images 16, --crop 4: expected one image or more, 8 pixels or more"),
+    (("--set", "eps=0.0"), "transport: eps = 0, weighting = 0; expected 0 < eps < 1 and weighting ≥ 0"),
+    (("--set", "blend=pixel"), "transport.blend = \"pixel\": expected 'pixels' or 'latents'; did you mean 'pixels'?"),
+    (("--device", "cuda:77"), "--device cuda:77: not to be had here; expected auto, cpu"),
+    (("--posterior", "mean"), "'--posterior': Value error, 'mean' is not one of 'sample', 'mode'"),
+    (("--restorer", "clean/0.png"), "clean/0.png: expected a weights file"),
+    (("--out", "clean"), "--out clean: expected a name that ends in .safetensors"),
 ], ids=str)  # fmt: skip
 def test_a_wrong_request_is_one_line_and_leaves_nothing(command, folders, words, line):
     (folders / "empty").mkdir()
@@ -277,3 +285,58 @@ def test_an_image_that_cannot_be_read_is_named(command, folders):
     code, _, err = command(*FIT)
     assert code == 1 and err.startswith("restoration: blurred/3.png: not a readable image")
     assert not (folders / "a.safetensors").exists()
+
+
+@pytest.mark.slow
+def test_blocks_as_stable_diffusion_has_them_are_blended_and_said_to_be(command, folders):
+    """Four levels, two blocks each, attention in the middle: any size, whole and in tiles."""
+    diffusers = pytest.importorskip("diffusers")
+    torch.manual_seed(0)
+    diffusers.AutoencoderKL(
+        latent_channels=4, layers_per_block=2, norm_num_groups=4, block_out_channels=[4, 8, 16, 16],
+        down_block_types=["DownEncoderBlock2D"] * 4, up_block_types=["UpDecoderBlock2D"] * 4,
+    ).save_pretrained(folders / "vae")  # fmt: skip
+    code, out, err = command(*FIT, "--latent", "vae", "--patch", 3, "--json")
+    assert code == 0, err
+    found = json.loads(out)
+    assert (found["numbers"], found["patches"]["clean"]) == (36, 6 * 4 * 4)
+    assert "autoencoder_psnr" in found and found["notes"][0].startswith("only 96 patches")
+    network = load("a.safetensors").network
+    assert network.latents.factor == network.multiple == 8
+    assert any(".mid_block.attentions.0.to_q." in name for name in network.state_dict())
+    write_image(folders / "odd.png", texture(3)[..., :41, :37])
+    write_image(folders / "dot.png", texture(3)[..., :1, :1])
+    for name, tile in (("odd", "off"), ("odd", "16"), ("dot", "off")):
+        made = f"{name}{tile}.png"
+        code, out, err = command("apply", "a.safetensors", f"{name}.png", "--out", made, "--tile", tile)
+        assert code == 0, err
+        assert ("blended tiles differ from the untiled result" in out + err) == (tile == "16")
+        assert read_samples(folders / made).shape == read_samples(folders / f"{name}.png").shape
+
+
+@pytest.mark.slow
+def test_the_shipped_autoencoder_by_its_name(command, folders):
+    pytest.importorskip("diffusers")
+    code, out, err = command(*FIT, "--latent", "kl-vae-small", "--patch", 3)
+    assert code == 0, err
+    assert (
+        "kl-vae-small, patches of 3 (36 numbers)" in out and "the autoencoder returns clean images at " in out
+    )
+    restorer = load("a.safetensors")
+    assert restorer.network.latents.factor == 4 and "non-commercial" in restorer.card.licence
+    for name in ("b", "c"):
+        assert command("apply", "a.safetensors", "test", "--out", name, "--seed", 4, "--quiet")[0] == 0
+    assert np.array_equal(read_samples(folders / "b" / "t1.png"), read_samples(folders / "c" / "t1.png"))
+    assert command("apply", "a.safetensors", "test", "--out", "d", "--seed", 4, "--perception=0.5")[0] == 0
+
+
+def test_an_autoencoder_for_colours_does_not_take_grey(command, folders):
+    diffusers = pytest.importorskip("diffusers")
+    torch.manual_seed(0)
+    diffusers.AutoencoderKL(norm_num_groups=4, block_out_channels=[4]).save_pretrained(folders / "vae")
+    table = {"name": "dncnn", "width": 4, "depth": 3, "channels": 1}
+    network = DnCnn(width=4, depth=3, channels=1).eval()
+    save(folders / "grey.safetensors", network, Card("grey", "denoising", table))
+    code, out, err = command(*FIT, "--restorer", "grey.safetensors", "--latent", "vae")
+    assert (code, out) == (2, "")
+    assert err == "restoration: transport: the autoencoder has in_channels 3; expected 1\n"

@@ -1,13 +1,22 @@
 """Latents: orthonormal blocks, and diffusers' autoencoder from a folder or a file, with its config or without."""
 
 import json
+from importlib.resources import files
+from pathlib import Path
 
 import pytest
 import torch
 
 from restoration.errors import RequestError, WeightsError
+from restoration.image import read_samples, to_float
+from restoration.networks.dncnn import DnCnn
+from restoration.networks.kl_autoencoder import KlAutoencoder
+from restoration.restorers import Card
 from restoration.transport import latents as module
-from restoration.transport.latents import Autoencoder, dct, haar, latents_of, named
+from restoration.transport.latents import Autoencoder, dct, haar, latents_of, licence, named
+from restoration.weights import save
+
+PHOTOS = Path(str(files("restoration"))) / "photos"
 
 SMALL = {
     "in_channels": 3, "out_channels": 3, "latent_channels": 4, "layers_per_block": 1, "norm_num_groups": 8,
@@ -107,7 +116,7 @@ def test_weights_without_a_config_are_stable_diffusions(tmp_path):
     with pytest.raises(WeightsError, match=r"Stable Diffusion's, and no config\.json beside it: "):
         named(str(tmp_path / "a.safetensors"))
     with torch.device("meta"):
-        stock = module._built(module.STABLE_DIFFUSION)
+        stock = module.built(module.STABLE_DIFFUSION)
     assert sum(p.numel() for p in stock.parameters()) == 83_653_863  # as its authors' file holds
 
 
@@ -150,3 +159,56 @@ def test_published_weights_that_are_not_here_say_how_to_get_them(monkeypatch, tm
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
     with pytest.raises(WeightsError, match="restoration weights fetch sd-vae-ft-mse"):
         named("sd-vae-ft-mse")
+
+
+def test_a_restorers_file_is_read_if_it_is_an_autoencoder_of_ours(tmp_path):
+    pytest.importorskip("diffusers")
+    torch.manual_seed(5)
+    network = KlAutoencoder(widths=(8, 16), groups=4).eval()
+    table = {"name": "kl-autoencoder", "widths": [8, 16], "groups": 4}
+    (tmp_path / "run").mkdir()
+    path = tmp_path / "run" / "restorer.safetensors"
+    save(path, network, Card("own", "reconstruction", table, licence="CC0-1.0"))
+    for source in (path, path.parent):
+        kind, config, state = named(str(source))
+        found = latents_of(kind, 3, config, "mode")
+        found.model.load_state_dict(state)
+        degraded = image().float()
+        assert torch.equal(found.encode(degraded, noise), network.encode(degraded).mean)
+        assert torch.equal(found.decode(network.encode(degraded).mean), network(degraded))
+        assert licence(str(source)) == "CC0-1.0"
+    small().save_pretrained(tmp_path / "vae")
+    assert licence(str(tmp_path / "vae")) == ""
+    table = {"name": "dncnn", "width": 4, "depth": 3}
+    save(tmp_path / "dncnn.safetensors", DnCnn(width=4, depth=3).eval(), Card("d", "denoising", table))
+    assert refusal(tmp_path / "dncnn.safetensors").endswith(
+        "dncnn.safetensors: a restorer of the network 'dncnn'; expected 'kl-autoencoder'"
+    )
+
+
+@pytest.mark.slow
+def test_the_shipped_autoencoder_is_small_and_returns_photographs():
+    pytest.importorskip("diffusers")
+    kind, config, state = named("kl-vae-small")
+    assert sum(tensor.numel() for tensor in state.values()) == 648_375
+    errors, spreads = [], []
+    for posterior in ("mode", "sample"):
+        found = latents_of(kind, 3, config, posterior)
+        found.model.load_state_dict(state)
+        assert (found.factor, found.channels) == (4, 4)
+        for name in ("chelsea.png", "coffee.png"):
+            photo = to_float(read_samples(PHOTOS / name))[..., :256, :256]
+            with torch.no_grad():
+                latents = found.encode(photo, noise)
+                errors.append(-10 * float((found.decode(latents) - photo).square().mean().log10()))
+            spreads.append(float(latents.std()))
+    assert min(errors) > 21 and max(abs(a - b) for a, b in zip(errors[:2], errors[2:], strict=True)) < 0.5
+    assert all(0.1 < spread < 10 for spread in spreads)
+
+
+def test_a_package_without_its_autoencoder_says_so(monkeypatch, tmp_path):
+    monkeypatch.setattr(module, "files", lambda package: tmp_path)
+    with pytest.raises(
+        WeightsError, match=r"--latent kl-vae-small: comes with the package in .*; reinstall it"
+    ):
+        named("kl-vae-small")

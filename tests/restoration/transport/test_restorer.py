@@ -329,3 +329,18 @@ def test_an_autoencoder_travels_with_the_file(tmp_path):
 def test_moments_of_nothing_change_nothing():
     found = moments(picture(6, 6), 3)
     assert torch.equal((found + Moments.none(27)).products, found.products)
+
+
+def test_what_became_constant_gets_the_variance_of_clean_pixels():
+    """Within 2 %: noise takes the place of everything, and no pixel's is averaged away."""
+    reach = torch.arange(3, dtype=torch.double)
+    axis = 0.8 ** (reach[:, None] - reach).abs()
+    covariance, mean = 0.04 * torch.kron(axis, axis), torch.full((9,), 0.6, dtype=torch.double)
+    network = Transport(baseline="identity", channels=1, patch=3, mean_free=False).eval()
+    flat = Gaussian(torch.full((9,), 0.5, dtype=torch.double), torch.zeros(9, 9, dtype=torch.double))
+    network.fit(flat, Gaussian(mean, covariance), (100, 100))
+    made = network(torch.full((1, 1, 600, 600), 0.5, dtype=torch.double))
+    assert float(made.var()) == pytest.approx(0.04, rel=0.02)
+    assert float(made.mean()) == pytest.approx(0.6, abs=0.005)
+    half = network.mixed(0.5)(torch.full((1, 1, 600, 600), 0.5, dtype=torch.double))
+    assert float(half.var()) == pytest.approx(0.04 / 4, rel=0.02)

@@ -1,0 +1,78 @@
+"""The command of the study, and its page."""
+
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from restoration.benchmarks.studies.perception_distortion import __main__ as command
+from restoration.benchmarks.studies.perception_distortion.arms import MEAN, TASKS
+from restoration.benchmarks.studies.perception_distortion.page import page
+from restoration.benchmarks.studies.perception_distortion.records import read_records
+from restoration.image import write_image
+
+ROOT = Path(__file__).parents[3]
+RESULTS, PAGE = ROOT / "benchmarks/results/perception_distortion", ROOT / "docs/perception_distortion.md"
+
+
+def run(*arguments):
+    with pytest.raises(SystemExit) as caught:
+        sys.argv[1:] = arguments
+        command.main()
+    return caught.value.code
+
+
+@pytest.fixture
+def photographs(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["study"])
+    monkeypatch.setattr(command, "signal", SimpleNamespace(signal=lambda *_: None, SIGTERM=None))
+    monkeypatch.setenv("RESTORATION_DATA", str(tmp_path / "data"))
+    monkeypatch.chdir(tmp_path)
+    for name in ("learnt", "measured"):
+        (tmp_path / "data" / name).mkdir(parents=True)
+        for i in range(2):
+            write_image(tmp_path / "data" / name / f"{name}{i}.png", torch.rand(1, 3, 160, 160))
+    return ["--training", "learnt", "--held-out", "measured"]
+
+
+@pytest.mark.slow
+def test_an_arm_is_trained_measured_and_then_left_alone(photographs, tmp_path, capfd):
+    arguments = ["--task", "denoise", "--arm", MEAN, "--steps", "2", "--jobs", "1", *photographs]
+    assert run(*arguments) == 0
+    assert "1 of 1 arms to run" in capfd.readouterr().out
+    record = tmp_path / "runs/perception_distortion/trial-2-steps/denoise/posterior-mean.json"
+    assert record.is_file() and not (tmp_path / "benchmarks").exists()
+    assert run(*arguments) == 0
+    assert "0 of 1 arms to run" in capfd.readouterr().out
+    assert run("--steps", "2", "--page", "page.md") == 0
+    text = (tmp_path / "page.md").read_text()
+    assert "## Denoise" in text and "posterior mean" in text
+    assert (tmp_path / "perception_distortion" / "denoise.svg").read_text().startswith("<?xml")
+
+
+def test_requests_that_cannot_be_are_one_line(photographs, capsys):
+    assert run("--training", "learnt", "--held-out", "nowhere") == 2
+    assert capsys.readouterr().err.startswith("perception_distortion: nowhere: no photographs in ")
+    assert run("--page", "page.md") == 2
+    assert (
+        capsys.readouterr().err
+        == "perception_distortion: --page page.md: no records to make it of; run the study first\n"
+    )
+    for wrong in (["--task", "blur"], ["--arm", "pmfr"], ["--steps", "0"], ["--jobs", "two"]):
+        assert run(*wrong) == 2
+
+
+def test_help_names_what_can_be_chosen(photographs, capsys):
+    assert run("--help") == 0
+    text = capsys.readouterr().out
+    assert all(option in text for option in ("--task", "--arm", "--seeds", "--minutes", "--page"))
+
+
+def test_the_page_is_that_of_the_records():
+    found = read_records(RESULTS)
+    if not found.tasks or not PAGE.exists():
+        pytest.skip("no records of the study, or no page of them")
+    assert PAGE.read_text(encoding="utf-8") == page(found)
+    assert set(found.tasks) <= set(TASKS)

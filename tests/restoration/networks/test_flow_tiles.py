@@ -1,0 +1,113 @@
+"""One seed gives one picture, tiled or not: noise lies where its pixel does, and tiles see as far as the flow does."""
+
+import pytest
+import torch
+
+from restoration.apply import apply, restore_image
+from restoration.image import write_image
+from restoration.networks.hdit import Hdit
+from restoration.networks.posterior_mean_flow import PosteriorMeanFlow
+from restoration.networks.unet import ResUnet
+from restoration.restorers import Card, Restorer
+
+HDIT = {
+    "widths": (16, 32),
+    "depths": (1, 1),
+    "head": 8,
+    "patch": 2,
+    "mapping_width": 12,
+    "mapping_hidden": 20,
+}
+
+
+def flow(gain: float = 1.0, **keywords: object) -> Restorer:
+    """Return a flow whose velocity is as large as its images where ``gain`` is 1, of weights that are drawn."""
+    torch.manual_seed(0)
+    mean = ResUnet(widths=(4, 8), blocks=(1, 1))
+    network = PosteriorMeanFlow(**{"width": 4, "posterior_mean": mean, "sigma": 0.5, **keywords})
+    for parameter in network.velocity.parameters():
+        fan_in = parameter[0].numel() if parameter.ndim > 1 else 8
+        parameter.data = gain * torch.randn_like(parameter) / fan_in**0.5
+    return Restorer(network.eval(), Card("flow", "denoising", {"name": "posterior-mean-flow"}, network.scale))
+
+
+def photo(height: int, width: int) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(1)
+    coarse = torch.rand(1, 3, height // 8 + 2, width // 8 + 2, generator=generator)
+    fine = torch.nn.functional.interpolate(coarse, scale_factor=8, mode="bilinear")[..., :height, :width]
+    return (fine + 0.2 * torch.rand(1, 3, height, width, generator=generator)).clamp(0, 1)
+
+
+def cut(restorer: Restorer, image: torch.Tensor, tile: int, **options: object) -> tuple[float, object]:
+    """Return the largest difference of tiled from untiled, in standard deviations, and the plan."""
+    plans = []
+    whole = restore_image(restorer, image, tile="off", precision="fp32", **options)
+    parts = restore_image(restorer, image, tile=tile, precision="fp32", on_plan=plans.append, **options)
+    return float((parts - whole).abs().max() / whole.std()), plans[0]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "keywords",
+    [
+        {"steps": 2},
+        {"steps": 2, "solver": "heun"},
+        {"steps": 2, "scale": 2, "source": "degraded", "posterior_mean": None},
+        {"steps": 1, "source": "noise", "condition": "posterior-mean"},
+    ],
+    ids=str,
+)
+def test_tiles_show_what_the_whole_shows(keywords):
+    restorer = flow(**keywords)
+    difference, plan = cut(restorer, photo(200, 170), tile=64)
+    assert plan.cut and plan.tiling.receptive_field == restorer.receptive_field < 512
+    assert difference <= 1e-5 and plan.notes == ()
+    other = cut(flow(**keywords, seed=1), photo(72, 64), tile=64)[0]
+    assert other <= 1e-5
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("options", [{"ensemble": True}, {"wrap": "both"}], ids=str)
+def test_tiles_agree_where_images_are_turned_or_go_on_at_the_other_edge(options):
+    assert cut(flow(steps=1), photo(96, 96), tile=48, **options)[0] <= 1e-5
+
+
+@pytest.mark.slow
+def test_tiles_of_many_steps_have_the_margin_that_is_enough():
+    restorer = flow(0.5, steps=8)
+    assert restorer.receptive_field > 512
+    difference, plan = cut(restorer, photo(280, 72), tile=48)
+    assert difference <= 1e-5 and plan.notes == ()
+    assert plan.tiling.receptive_field == restorer.receptive_field and plan.tiling.margin < 280
+
+
+def test_tiles_of_many_steps_are_blended_and_said_where_no_margin_is_known(monkeypatch):
+    monkeypatch.setattr("restoration.applying.planning._shortened", lambda *args: None)
+    difference, plan = cut(flow(steps=8), photo(120, 120), tile=64)
+    assert plan.notes[0].startswith("blended tiles differ from the untiled result by ")
+    assert plan.tiling.receptive_field is None and difference > 1e-3
+
+
+def test_pictures_are_not_cut_where_tiles_would_be_little_but_margins():
+    plans = []
+    restore_image(flow(steps=8), photo(100, 700), precision="fp32", on_plan=plans.append)
+    assert not plans[0].cut and plans[0].notes == ()
+
+
+def test_a_velocity_that_sees_everything_is_blended_and_said():
+    restorer = flow(steps=1, velocity=Hdit(**HDIT))
+    assert restorer.receptive_field is None
+    plans = []
+    restore_image(restorer, photo(96, 96), tile=48, precision="fp32", on_plan=plans.append)
+    assert plans[0].notes[0].startswith("blended tiles differ from the untiled result by ")
+
+
+def test_files_are_the_same_bytes_tiled_or_not(tmp_path):
+    restorer = flow(steps=1)
+    write_image(tmp_path / "photo.png", photo(90, 70))
+    for tile in ("off", 32):
+        report = apply(
+            restorer, [tmp_path / "photo.png"], tmp_path / f"{tile}.png", tile=tile, precision="fp32"
+        )
+        assert report.exit_code == 0
+    assert (tmp_path / "off.png").read_bytes() == (tmp_path / "32.png").read_bytes()
