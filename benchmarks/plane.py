@@ -18,7 +18,7 @@ BOUNDED = ("patch-mse", "patch-w2")  # the pair whose bound is known: both of on
 SPACES = {"vectors": "the vectors themselves, as Gaussians, batch by batch"}  # by how a convention begins
 SPACE = "5×5 patches of luma, as Gaussians, image by image"
 PERCEPTUAL = (
-    "dists", "gradient-histogram", "high-frequency-ratio", "lpips", "patch-w2", "radial-spectrum-error",
+    "dists", "gradient-histogram", "high-frequency-ratio", "lpips", "patch-w2", "spectrum-error",
     "sliced-wasserstein",
 )  # fmt: skip
 _AXES = re.compile(r"(?P<distortion>(?:pyiqa:)?[^:]+):(?P<perception>(?:pyiqa:)?[^:]+)")

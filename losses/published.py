@@ -84,7 +84,7 @@ CATALOGUE: dict[str, Entry] = {
         megabytes=934,
         source=f"{OPENAI}/3035c92b350959924f9f00213499208652fc7ea050643e8b385c2dac08641f02/ViT-L-14-336px.pt",
         licence="MIT (OpenAI); trained on images and texts of the web",
-        avoid="metrics without 'cmmd', such as kd-efficientnet-lite0",
+        avoid="metrics without 'cmmd', such as kid-efficientnet-lite0",
     ),
     # its authors publish no digest: this one is what independent projects recorded of the file at this address
     "dinov2": Entry(
@@ -111,7 +111,7 @@ CATALOGUE: dict[str, Entry] = {
         source="https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/"
         "weights-inception-2015-12-05-6726825d.pth",
         licence="Apache-2.0 (Google); trained on ImageNet",
-        avoid="the metrics over efficientnet-lite0, such as kd-efficientnet-lite0",
+        avoid="the metrics over efficientnet-lite0, such as kid-efficientnet-lite0",
     ),
     # the file at this address, as independent projects recorded it; 334,643,276 bytes
     "sd-vae-ft-mse": Entry(

@@ -124,10 +124,10 @@ class RecallInception(Recall):
 class FdEfficientNet(Frechet):
     """Fréchet distance over EfficientNet-Lite0, needing no download; lower is better, from 2,048 images. Not FID."""
 
-    instead = "kd-efficientnet-lite0"
+    instead = "kid-efficientnet-lite0"
 
 
-class KdEfficientNet(Kernel):
+class KidEfficientNet(Kernel):
     """Unbiased kernel distance, as KID's, over EfficientNet-Lite0, needing no download; lower is better, about 0."""
 
 
@@ -142,10 +142,10 @@ class RecallEfficientNet(Recall):
 class FdDinov2(Frechet):
     """Fréchet distance over DINOv2 ViT-S/14 (Stein et al., 2023, take ViT-L); lower is better, from 2,048 images."""
 
-    features, instead = "dinov2", "kd-dinov2"
+    features, instead = "dinov2", "kid-dinov2"
 
 
-class KdDinov2(Kernel):
+class KidDinov2(Kernel):
     """Unbiased kernel distance, as KID's, over DINOv2 ViT-S/14; lower is better, about 0 for equal sets."""
 
     features = "dinov2"

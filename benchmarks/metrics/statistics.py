@@ -29,7 +29,7 @@ class HighFrequencyRatio(Metric):
         return (ours + ROUNDING) / (truth + ROUNDING)
 
 
-class RadialSpectrumError(Metric):
+class SpectrumError(Metric):
     """Mean over rings of frequency of |log power, restored − clean| of luma, Hann window, in dB; lower is better."""
 
     better = "lower"

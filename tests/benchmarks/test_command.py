@@ -57,7 +57,7 @@ def test_few_images_show_the_kernel_distance_in_place_of_the_frechet_distance(fo
     code, out, err = run(monkeypatch, capsys, *words)
     refused, instead = json.loads(out)["rows"]
     assert code == 1 and refused["mean"] is None and "3 images: below 2,048" in err
-    assert instead["metric"] == "kd-efficientnet-lite0" and instead["mean"] is not None
+    assert instead["metric"] == "kid-efficientnet-lite0" and instead["mean"] is not None
     assert instead["low"] is instead["high"] is None, "an interval of three images says nothing"
     code, out, err = run(monkeypatch, capsys, *words, "--force-fid")
     (forced,) = json.loads(out)["rows"]

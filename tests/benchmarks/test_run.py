@@ -270,7 +270,7 @@ def test_set_metrics_of_ranks_equal_those_of_one_process_and_refuse_few_images(t
     whole = benchmark(restorers, [protocol], data=tmp_path)
     parts = [benchmark(restorers, [protocol], data=tmp_path, rank=rank, world=2) for rank in range(2)]
     joined = merge(pickle.loads(pickle.dumps(parts)))
-    assert [row.metric for row in whole.rows[:4]] == [*metrics[:2], "kd-efficientnet-lite0", metrics[2]]
+    assert [row.metric for row in whole.rows[:4]] == [*metrics[:2], "kid-efficientnet-lite0", metrics[2]]
     for ours, theirs in zip(joined.rows, whole.rows, strict=True):
         assert (ours.key, ours.mean, ours.low, ours.n, ours.missing) == (
             theirs.key, theirs.mean, theirs.low, theirs.n, theirs.missing

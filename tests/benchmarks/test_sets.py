@@ -16,7 +16,7 @@ from restoration.errors import WeightsError
 ALL = [name for name, kind in METRICS.items() if issubclass(kind, SetMetric)]
 LITE = (
     "fd-efficientnet-lite0",
-    "kd-efficientnet-lite0",
+    "kid-efficientnet-lite0",
     "precision-efficientnet-lite0",
     "recall-efficientnet-lite0",
 )
@@ -76,10 +76,10 @@ def test_few_images_have_no_frechet_distance_but_the_kernel_distance_beside_the_
     whole, features = gathered(LITE[:1])
     refused, instead = whole.rows("r", LITE[0], 0, 0)
     assert refused.mean is None and refused.missing == {
-        WHOLE: "12 images: below 2,048 a Fréchet distance tells how many there are; see kd-efficientnet-lite0, "
+        WHOLE: "12 images: below 2,048 a Fréchet distance tells how many there are; see kid-efficientnet-lite0, "
         "or force it with --force-fid"
     }
-    assert (instead.metric, instead.mean) == ("kd-efficientnet-lite0", kernel_distance(*features).value)
+    assert (instead.metric, instead.mean) == ("kid-efficientnet-lite0", kernel_distance(*features).value)
     assert instead.low < instead.mean < instead.high
     both, _ = gathered(LITE[:2])
     assert [row.metric for row in both.rows("r", LITE[0], 0, 0)] == [LITE[0]], "it is asked for itself"
@@ -117,14 +117,14 @@ def test_moments_of_ranks_add_up(simple):
 
 
 def test_what_cannot_be_compared_says_why(simple):
-    whole, _ = gathered(("kd-efficientnet-lite0", "precision-efficientnet-lite0"), count=2)
-    assert whole.rows("r", "kd-efficientnet-lite0", 0, 0)[0].missing == {
+    whole, _ = gathered(("kid-efficientnet-lite0", "precision-efficientnet-lite0"), count=2)
+    assert whole.rows("r", "kid-efficientnet-lite0", 0, 0)[0].missing == {
         WHOLE: "2 images: expected at least 3"
     }
     assert whole.rows("r", "precision-efficientnet-lite0", 0, 0)[0].missing == {
         WHOLE: "2 images: expected at least 4"
     }
-    assert whole.rows("s", "kd-efficientnet-lite0", 0, 0)[0].missing == {
+    assert whole.rows("s", "kid-efficientnet-lite0", 0, 0)[0].missing == {
         WHOLE: "0 images: expected at least 3"
     }
     lonely = Sets(load_protocol("photos-x4", [], LITE[1:2]), 5)
@@ -155,11 +155,11 @@ def test_a_network_without_weights_is_a_reason_and_the_others_run(monkeypatch):
         return Means()
 
     monkeypatch.setattr(sets, "extractor", made)
-    whole, _ = gathered(("kd-dinov2", "kd-efficientnet-lite0"))
-    assert whole.rows("r", "kd-dinov2", 0, 0)[0].missing == {
+    whole, _ = gathered(("kid-dinov2", "kid-efficientnet-lite0"))
+    assert whole.rows("r", "kid-dinov2", 0, 0)[0].missing == {
         WHOLE: "weights 'dinov2' are not here. fetch: restoration weights fetch dinov2"
     }
-    assert whole.rows("r", "kd-efficientnet-lite0", 0, 0)[0].mean is not None
+    assert whole.rows("r", "kid-efficientnet-lite0", 0, 0)[0].mean is not None
 
 
 @pytest.mark.parametrize("name", ALL)
