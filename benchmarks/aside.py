@@ -1,11 +1,15 @@
-"""Work that follows other work in a second thread: in order, and never more than one image behind."""
+"""Work beside other work: in a second thread, one image behind, or on several images at once, in their order."""
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from queue import Queue
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
+
+import torch
 
 T = TypeVar("T")
+MOST = 4  # images that are worked on at once: each takes memory
 
 
 class Aside(Generic[T]):
@@ -36,6 +40,48 @@ class Aside(Generic[T]):
         before, self._before = self._before, None
         if before is not None:
             before.result()
+
+
+class Abreast:
+    """Several images at once, each with its part of the threads that PyTorch has; results come in order.
+
+    Operations on one image are short: threads that share each of them spend much of their time waiting for each other.
+    """
+
+    def __init__(self) -> None:
+        self._threads = torch.get_num_threads()
+        self._count = min(MOST, self._threads)
+        self._pool: ThreadPoolExecutor | None = None
+        self._waiting: deque[tuple[Future[Any], Callable[[Future[Any]], None]]] = deque()
+
+    def follow(self, work: Callable[[], T], then: "Callable[[Future[T]], None]") -> None:
+        """Start ``work``; ``then`` gets its future in this thread, in order, by a later call or by ``finish``."""
+        if self._pool is None:
+            share = (self._threads // self._count,)
+            self._pool = ThreadPoolExecutor(self._count, "scores", torch.set_num_threads, share)
+        self._waiting.append((self._pool.submit(work), then))
+        if len(self._waiting) > self._count:
+            self._next()
+
+    def finish(self) -> None:
+        """Wait until all work is done, then `close`."""
+        try:
+            while self._waiting:
+                self._next()
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Give up what has not begun; this thread has all its threads again."""
+        self._waiting.clear()
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+            self._pool = None
+            torch.set_num_threads(self._threads)
+
+    def _next(self) -> None:
+        future, then = self._waiting.popleft()
+        then(future)
 
 
 def _followed(work: Callable[[Iterator[T]], None], queue: "Queue[tuple[T] | None]") -> None:

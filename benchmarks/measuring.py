@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -78,8 +79,7 @@ class Measuring:
 
     def take(self, sample: Sample) -> None:
         """Restore one image by every restorer and score it; features of the clean one are made once for all."""
-        if sample.cluster:
-            self.clusters[sample.name] = self.sets.clusters[sample.position] = sample.cluster
+        self._place(sample)
         outcomes = self._outcomes(sample)
         if self.aside is None:
             self._score(sample, outcomes)
@@ -105,10 +105,21 @@ class Measuring:
             except RestorationError as error:
                 yield name, in_a_line(error)
 
+    def _place(self, sample: Sample) -> None:
+        """Note what an image shares with others."""
+        if sample.cluster:
+            self.clusters[sample.name] = self.sets.clusters[sample.position] = sample.cluster
+
     def _score(self, sample: Sample, outcomes: Iterator[Outcome]) -> None:
-        """Score one image of every restorer; what goes wrong is told with the image's name."""
-        try:
+        """Score one image of every restorer."""
+        with self._told(sample):
             self._scored(sample, outcomes)
+
+    @contextmanager
+    def _told(self, sample: Sample) -> Iterator[None]:
+        """Tell what goes wrong with the image's name."""
+        try:
+            yield
         except RestorationError as error:
             raise RestorationError(f"{self.protocol.name}, {sample.name}: {error}") from error
         except Exception as error:
@@ -138,13 +149,22 @@ class Measuring:
 
     def _compared(self, sample: Sample, restorer: str, restored: Tensor, clean: Planes | None) -> Planes:
         """Note what all metrics say of a restored image, and return its planes."""
-        found = planes(restored, self.protocol, self.planes)
-        scores = score(found, clean, self.protocol, self.each, self._beside(sample, restorer))
-        self.tallies[restorer].note(sample.name, scores)
-        self.sets.add(restorer, sample.position, found)
+        found, scores = self._valued(sample, restorer, restored, clean)
+        self._note(sample, restorer, found, scores)
         for plane in found.values():
             forget(plane)
         return found
+
+    def _valued(
+        self, sample: Sample, restorer: str, restored: Tensor, clean: Planes | None
+    ) -> tuple[Planes, dict[str, Score]]:
+        """Return a restored image's planes, and what all metrics of single images say of it."""
+        found = planes(restored, self.protocol, self.planes)
+        return found, score(found, clean, self.protocol, self.each, self._beside(sample, restorer))
+
+    def _note(self, sample: Sample, restorer: str, found: Planes, scores: Mapping[str, Score]) -> None:
+        self.tallies[restorer].note(sample.name, scores)
+        self.sets.add(restorer, sample.position, found)
 
     def _miss(self, restorer: str, image: str, reason: str) -> None:
         self.tallies[restorer].note(image, dict.fromkeys(self.each, reason))

@@ -1,7 +1,9 @@
 """Score images that somebody else restored: folders against a clean one, matched by name, or folders alone."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import chain
 from pathlib import Path
 
@@ -9,7 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from restoration import memory
 from restoration.apply import Inference
+from restoration.benchmarks.aside import Abreast
 from restoration.benchmarks.datasets import pixels_sha256
 from restoration.benchmarks.gallery import Gallery
 from restoration.benchmarks.matching import Entry, Folders, are_grey, matched
@@ -21,17 +25,24 @@ from restoration.benchmarks.provenance import circumstances, command_line, metri
 from restoration.benchmarks.result import Result, Row, compare, make_row
 from restoration.benchmarks.run import Facts, Progress, share
 from restoration.benchmarks.samples import Sample, cropped, file_sha256, in_colour, loaded_ahead
+from restoration.benchmarks.scores import Planes, Score, planes, ready
+from restoration.benchmarks.sets import CLEAN
+from restoration.benchmarks.sources import Frames
 from restoration.config import nearest
 from restoration.data import data_root
 from restoration.dials.masks import Masks
 from restoration.errors import ImageError, RequestError
 from restoration.image import read_samples
+from restoration.losses.features import shared_passes
 
 SCALES = (2, 3, 4, 8)
 USUAL = ("psnr-y", "ssim-y")
 USUAL_ALONE = ("niqe",)
 USUAL_HOLES = ("psnr-y", "ssim-y", "psnr-y-hole", "psnr-y-boundary")
 USUAL_CLIPS = ("psnr-y", "ssim-y", "flicker", "warping-error")
+
+
+Scored = tuple[str, Tensor | str, Planes, Mapping[str, Score]]
 
 
 @dataclass(frozen=True)
@@ -45,11 +56,71 @@ class Given(Sample):
 
 
 class Files(Measuring):
-    """Measures what comes with each sample; nothing is restored."""
+    """Measures what comes with each sample; nothing is restored, so that several images are scored at once.
+
+    Frames of clips, which are compared with the frame before, are scored one after the other.
+    """
+
+    def __init__(
+        self,
+        protocol: Protocol,
+        restorers: Sequence[str],
+        total: int,
+        forced: bool,
+        watchers: Sequence[Watcher],
+    ) -> None:
+        nobody, how = dict.fromkeys(restorers), Inference(device=torch.device("cpu"))
+        super().__init__(protocol, nobody, how, total, forced, None, watchers, overlap=False)
+        self.abreast = (
+            None if isinstance(protocol.source, Frames) or torch.get_num_threads() < 2 else Abreast()
+        )
+
+    def take(self, sample: Sample) -> None:
+        """Score one image of every folder."""
+        if self.abreast is None:
+            super().take(sample)
+            return
+        self._place(sample)
+        ready(self.each)
+        self.abreast.follow(partial(self._apart, sample), partial(self._noted, sample))
+
+    def finish(self) -> None:
+        """Wait until every image that was taken is scored."""
+        if self.abreast is not None:
+            self.abreast.finish()
+
+    def close(self) -> None:
+        """Give up what has not begun."""
+        if self.abreast is not None:
+            self.abreast.close()
 
     def _outcomes(self, sample: Sample) -> Iterator[Outcome]:
         assert isinstance(sample, Given), "the samples of folders bring what was restored"
         yield from sample.restored.items()
+
+    def _apart(self, sample: Sample) -> tuple[Planes | None, list[Scored]]:
+        """Return the planes of the clean image, and of each restored one with its scores or why there are none."""
+        with shared_passes():
+            clean = None if sample.clean is None else planes(sample.clean, self.protocol, self.planes)
+            return clean, [
+                (name, image, {}, {})
+                if isinstance(image, str)
+                else (name, image, *self._valued(sample, name, image, clean))
+                for name, image in self._outcomes(sample)
+            ]
+
+    def _noted(self, sample: Sample, scored: "Future[tuple[Planes | None, list[Scored]]]") -> None:
+        """Add what was found of an image to what was found before."""
+        with self._told(sample), shared_passes():
+            clean, found = scored.result()
+            self.sets.add(CLEAN, sample.position, clean)
+            for name, image, views, scores in found:
+                if isinstance(image, str):
+                    self._miss(name, sample.name, image)
+                    continue
+                self._note(sample, name, views, scores)
+                for watch in self.watchers:
+                    watch(self.protocol, name, sample, image)
 
 
 def score_pairs(
@@ -87,12 +158,14 @@ def score_pairs(
             f"expected one of {', '.join(folders.restored)}"
         )
     protocol, settings = _protocol(folders, entries, metrics or usual(folders), settings)
-    nobody = dict.fromkeys(folders.restored)
-    how = Inference(device=torch.device("cpu"))
     seen = [*watchers, *([gallery] if gallery is not None else [])]
-    measuring = Files(protocol, nobody, how, len(entries), force_fid, None, seen, overlap=False)
+    measuring = Files(protocol, list(folders.restored), len(entries), force_fid, seen)
     measuring.sets.refer(data_root(), rank, world)
-    facts, unfit = _measured(measuring, share(protocol, entries, rank, world), masks, progress)
+    try:
+        with memory.kept():
+            facts, unfit = _measured(measuring, share(protocol, entries, rank, world), masks, progress)
+    finally:
+        measuring.close()
     rows = [row for name in folders.restored for row in _rows(measuring, name)]
     record = folders.record() | {"settings": list(settings)}
     provenance = circumstances(torch.device("cpu")) | metric_weights()

@@ -1,7 +1,7 @@
 """A restored image against its clean one: all metrics of a protocol on one decoded pair, in float64."""
 
 from collections.abc import Iterable, Iterator, Sequence, Set
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 
@@ -141,6 +141,13 @@ def in_a_line(error: RestorationError) -> str:
 def made(name: str) -> Metric:
     """Return the one metric of that name, ready to measure, or say what it lacks."""
     return METRICS[name]()
+
+
+def ready(metrics: Iterable[str]) -> None:
+    """Make metrics that several threads are going to measure by; what one lacks is said when it is measured."""
+    for name in metrics:
+        with suppress(WeightsError):
+            made(name)
 
 
 def _cut(image: Tensor, edge: int) -> Tensor:

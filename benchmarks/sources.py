@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -119,8 +120,8 @@ class Masks(Source):
         if self.ratio == (0.0, 1.0):
             return True
         try:
-            bright = float(read_mask(path).mean())
-        except ValueError:  # the image that it belongs to says why it cannot be read
+            bright = _brightness(path.resolve(), path.stat().st_mtime_ns)
+        except (ValueError, OSError):  # the image that it belongs to says why it cannot be read
             return True
         share = bright if self.hole == "white" else 1 - bright
         return self.ratio[0] < share <= self.ratio[1]
@@ -135,6 +136,12 @@ class Masks(Source):
         bright = interpolate(shown, size=size, mode="nearest-exact") >= 0.5
         holes = bright if self.hole == "white" else ~bright
         return masked(clean, [holes[0, 0].numpy()], self.fill)
+
+
+@lru_cache(maxsize=1 << 16)
+def _brightness(path: Path, changed: int) -> float:
+    """Return the mean of a mask file as it was when it was last ``changed``: one file may serve many images."""
+    return float(read_mask(path).mean())
 
 
 @dataclass(frozen=True)

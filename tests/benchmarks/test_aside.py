@@ -2,10 +2,12 @@
 
 import threading
 import time
+from functools import partial
 
 import pytest
+import torch
 
-from restoration.benchmarks.aside import Aside
+from restoration.benchmarks.aside import Abreast, Aside
 
 
 def test_everything_is_worked_on_in_order_by_one_other_thread():
@@ -82,3 +84,40 @@ def test_the_last_exception_comes_with_finish():
     with pytest.raises(ValueError, match="late"):
         aside.finish()
     aside.finish()
+
+
+def test_images_abreast_come_in_their_order_each_in_one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        abreast, seen, alone = Abreast(), [], []
+
+        def work(i):
+            time.sleep(0.02 * (i % 3 == 0))
+            alone.append(torch.get_num_threads())
+            return i
+
+        for i in range(10):
+            abreast.follow(partial(work, i), lambda future: seen.append(future.result()))
+            assert i - len(seen) <= 2
+        abreast.finish()
+        assert seen == list(range(10)) and alone == [1] * 10
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(threads)
+
+
+def test_an_error_abreast_is_told_in_order_and_gives_the_threads_back():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        abreast, seen = Abreast(), []
+        with pytest.raises(ZeroDivisionError):
+            for i in range(3, -4, -1):
+                abreast.follow(partial(divmod, 1, i), lambda future: seen.append(future.result()))
+            abreast.finish()
+        assert seen == [divmod(1, i) for i in (3, 2, 1)]
+        abreast.close()
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(threads)

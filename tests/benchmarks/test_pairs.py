@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from restoration.benchmarks.gallery import Gallery
@@ -207,6 +208,22 @@ def test_ranks_share_the_pairs_and_find_what_one_process_finds(tmp_path):
     assert list(joined.rows) == list(whole.rows) and list(joined.problems) == list(whole.problems)
     assert [list(row.per_image) for row in joined.rows] == [["0.png", "1.png", "2.png", "4.png"]] * 2
     assert joined.provenance["images"] == whole.provenance["images"] and "protocols" not in joined.provenance
+
+
+def test_images_scored_at_once_have_the_values_of_images_one_by_one(rivals):
+    threads, found = torch.get_num_threads(), []
+    for count in (1, 2):
+        torch.set_num_threads(count)
+        try:
+            found.append(
+                score_pairs(rivals[:2], rivals[2], ("psnr-y", "ssim-y", "gmsd", "kid-efficientnet-lite0"))
+            )
+        finally:
+            torch.set_num_threads(threads)
+    one, two = found
+    for alone, abreast in zip(one.rows, two.rows, strict=True):
+        assert list(alone.per_image.items()) == list(abreast.per_image.items())
+        assert (alone.mean, alone.missing) == (pytest.approx(abreast.mean, rel=1e-3), abreast.missing)
 
 
 def test_folders_of_the_same_name_are_told_apart_by_those_above():
