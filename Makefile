@@ -25,7 +25,7 @@ lint: .venv/ready
 .venv/ready:
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(TORCH)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[dev,tensorboard,classical,features,matlab,video,stream]"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[dev,tensorboard,classical,features,fidelity,matlab,video,stream]"
 	touch $@
 
 clean:

@@ -4,10 +4,11 @@ from restoration.benchmarks.gallery import Folder, Gallery
 from restoration.benchmarks.metrics import METRICS
 from restoration.benchmarks.pairs import score_pairs
 from restoration.benchmarks.protocol import Protocol, load_protocol, load_protocols, protocol_names
+from restoration.benchmarks.readme import fill_markers, readme_tables
 from restoration.benchmarks.report import write_result
 from restoration.benchmarks.result import Comparison, Result, Row, merge, read_result
 from restoration.benchmarks.run import Inference, benchmark, evaluate
-from restoration.benchmarks.table import fill_markers, readme_tables, run_table
+from restoration.benchmarks.table import run_table
 
 __all__ = [
     "METRICS",

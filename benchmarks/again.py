@@ -14,6 +14,7 @@ import torch
 from restoration import catalogue, distributed
 from restoration.apply import Inference
 from restoration.benchmarks.dialled import load_dialled, split_name, with_settings
+from restoration.benchmarks.matching import Folders
 from restoration.benchmarks.pairs import score_pairs
 from restoration.benchmarks.protocol import TOY, Protocol
 from restoration.benchmarks.result import Result, Row
@@ -40,14 +41,12 @@ def measured_again(
     forced = "--force-fid" in _words(result.command)
     first, names = rows[0], _conventions(result, rows)
     metrics = tuple(dict.fromkeys(row.metric for row in rows))
-    pairs = [Path(word).expanduser() for word in _option(result.command, "--pairs", 2)]
-    if given := pairs or [Path(word) for word in _option(result.command, "--alone", 1)]:
-        restored, clean = given[0], given[1] if pairs else None
-        settings = [value for (value,) in _options(result.command, "--set", 1)]
-        degraded = [Path(word).expanduser() for word in _option(result.command, "--degraded", 1)]
-        if names and clean:
-            return pairs_by_conventions(restored, clean, measurers(names), settings)
-        return score_pairs(restored, clean, metrics, settings, degraded[0] if degraded else None, forced)
+    if record := result.provenance.get("folders"):
+        folders = Folders.recorded(record, [first.restorer])
+        settings = list(record.get("settings", ()))
+        if names:
+            return pairs_by_conventions(folders, measurers(names), settings)
+        return score_pairs(folders, None, metrics, settings, force_fid=forced)
     if first.protocol.startswith(f"{TOY}-"):
         return _toy(typed(Toy, recorded_settings(result, first.protocol), TOY))
     protocol = recorded_protocol(result, first.protocol)
@@ -159,20 +158,6 @@ def _words(command: str) -> list[str]:
         return shlex.split(command)
     except ValueError:  # a quotation that does not end
         return command.split()
-
-
-def _options(command: str, option: str, count: int) -> Iterator[list[str]]:
-    """Yield the words after each use of an option."""
-    words = _words(command)
-    for i, word in enumerate(words):
-        if word == option and len(words) > i + count:
-            yield words[i + 1 : i + 1 + count]
-        elif count == 1 and word.startswith(f"{option}="):
-            yield [word.removeprefix(f"{option}=")]
-
-
-def _option(command: str, option: str, count: int) -> list[str]:
-    return next(_options(command, option, count), [])
 
 
 def _parsed(text: str) -> str | int | bool | None:

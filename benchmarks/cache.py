@@ -22,6 +22,7 @@ from restoration.apply import Inference
 from restoration.errors import RequestError
 from restoration.files import atomic
 from restoration.image import PEAKS, quantise
+from restoration.losses.user_cache import cache_folder
 from restoration.restorers.network import Restorer
 
 LIMIT = 8 * 2**30  # bytes of images that are kept; the longest unused go first
@@ -117,9 +118,8 @@ class Cache:
 
 
 def default_folder() -> Path:
-    """Return where images are kept: in the user's cache."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return cache / "restoration" / "restored"
+    """Return where images are kept: ``restored`` in the user's cache."""
+    return cache_folder() / "restored"
 
 
 def identity(restorer: Restorer) -> str | None:

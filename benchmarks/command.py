@@ -15,19 +15,18 @@ from restoration.apply import Inference
 from restoration.benchmarks.cache import Cache
 from restoration.benchmarks.dialled import expanded, label, load_dialled
 from restoration.benchmarks.gallery import Folder, Gallery
-from restoration.benchmarks.metrics import METRICS
-from restoration.benchmarks.pairs import score_pairs
+from restoration.benchmarks.matching import Folders
+from restoration.benchmarks.pairs import score_pairs, usual
 from restoration.benchmarks.plane_command import Axes, brief, planned, with_axes, write_appendix
 from restoration.benchmarks.protocol import load_protocols
+from restoration.benchmarks.readme import fill_markers, readme_tables
 from restoration.benchmarks.report import write_result
 from restoration.benchmarks.result import Result, merge
 from restoration.benchmarks.run import Progress, benchmark
-from restoration.benchmarks.table import fill_markers, readme_tables, run_table
+from restoration.benchmarks.table import gaps, run_table
 from restoration.errors import RequestError
 from restoration.files import atomic
 from restoration.restorers.network import Restorer
-
-LISTED = 8  # images that a line about gaps names
 
 
 def scored(
@@ -50,7 +49,7 @@ def scored(
     """
     if len(words) < 2:
         raise RequestError(
-            "benchmark: expected PROTOCOL[,PROTOCOL] RESTORER..., or --pairs RESTORED CLEAN, or --table"
+            "benchmark: expected PROTOCOL[,PROTOCOL] RESTORER..., or --pairs RESTORED... CLEAN, or --table"
         )
     protocols = with_axes(load_protocols(words[0], settings, metrics), axes)
     restorers = named_restorers(words[1:])
@@ -64,15 +63,15 @@ def scored(
         )  # fmt: skip
         parts = distributed.gather((result, gallery))
     if world > 1:
-        result, gallery = merge([part for part, _ in parts], compare), _joined([shown for _, shown in parts])
+        result, gallery = merge([part for part, _ in parts], compare), joined([shown for _, shown in parts])
     return planned(result, axes), gallery
 
 
-def _joined(galleries: Sequence[Gallery]) -> Gallery:
+def joined(galleries: Sequence[Gallery]) -> Gallery:
     """Return the pictures of all ranks as one gallery, in the order of their names."""
     whole = Gallery()
-    scenes = [item for gallery in galleries for item in gallery.scenes.items()]
-    whole.scenes = dict(sorted(scenes, key=lambda item: item[0]))
+    for gallery in galleries:
+        whole.join(gallery)
     return whole
 
 
@@ -90,16 +89,48 @@ def named_restorers(sources: Sequence[str]) -> Mapping[str, Restorer]:
     return {name: load_dialled(source) for name, source in zip(names, sources, strict=True)}
 
 
-def scored_folder(
-    restored: Path,
-    clean: Path | None,
+def named_folders(
+    pairs: Sequence[Path],
+    alone: Sequence[Path],
+    degraded: Path | None,
+    mask: Path | None,
+    hole: str,
+    clips: bool,
+) -> Folders | None:
+    """Return the folders of ``--pairs A B … CLEAN`` or ``--alone A B …``, or None where neither is asked for.
+
+    A word may be several folders with commas between them, unless it is one itself.
+    """
+    words = [Path(part) for word in (pairs or alone) for part in _parted(word)]
+    if not words:
+        return None
+    restored, clean = (words[:-1], words[-1]) if pairs else (words, None)
+    return Folders.of(restored, clean, degraded=degraded, mask=mask, hole=hole, clips=clips)
+
+
+def scored_folders(
+    folders: Folders,
     metrics: Sequence[str],
     settings: Sequence[str],
-    degraded: Path | None = None,
+    compare: str | None = None,
+    quiet: bool = True,
+    *,
     force_fid: bool = False,
-) -> tuple[Result, None]:
-    """Return the scores of images that somebody else restored; there are no pictures."""
-    return score_pairs(restored, clean, metrics, settings, degraded, force_fid), None
+    axes: Axes = (),
+) -> tuple[Result, Gallery]:
+    """Return the scores of images that somebody else restored, and the pictures for their page."""
+    gallery, wanted = Gallery(), [name for pair in axes for name in pair]
+    metrics = list(dict.fromkeys([*(metrics or usual(folders)), *wanted]))
+    rank, world = distributed.rank(), distributed.world()
+    with distributed.process_group(torch.device("cpu")), _bar(quiet or rank > 0) as progress:
+        result = score_pairs(
+            folders, None, metrics, settings, None, force_fid, gallery,
+            baseline=compare, progress=progress, rank=rank, world=world,
+        )  # fmt: skip
+        parts = distributed.gather((result, gallery))
+    if world > 1:
+        result, gallery = merge([part for part, _ in parts], compare), joined([shown for _, shown in parts])
+    return planned(result, axes), gallery
 
 
 def show(result: Result, gallery: Gallery | None, out: Path | None, quiet: bool, json: bool) -> int:
@@ -116,26 +147,23 @@ def show(result: Result, gallery: Gallery | None, out: Path | None, quiet: bool,
         paths = [*write_result(out, result, gallery), *write_appendix(out, result)]
         if not quiet and not json:
             print(f"wrote {', '.join(map(str, paths))}")
-    unscored = _gaps(result)
+    unscored = lacking(result)
     for line in dict.fromkeys([*result.problems, *unscored]):
         print(f"restoration: {line}", file=sys.stderr)
     return 1 if result.problems or unscored else 0
 
 
-def _gaps(result: Result) -> list[str]:
-    """Return one line per reason for which values are missing: of every image of a metric, or of some by name."""
-    lines = []
-    for row in result.rows:
-        reasons: dict[str, list[str]] = {}
-        for name, why in row.missing.items():
-            reasons.setdefault(why, []).append(name)
-        for why, names in reasons.items():
-            of_set = METRICS[row.metric].kind == "set" and row.mean is None
-            whole = of_set or (not row.per_image and len(reasons) == 1 and len(names) > 1)
-            more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
-            whom = row.metric if whole else ", ".join(names[:LISTED]) + more
-            lines.append(": ".join([row.protocol, row.restorer, whom, why]))
-    return lines
+def lacking(result: Result) -> list[str]:
+    """Return one line per reason for which values are missing."""
+    return [": ".join(gap) for gap in gaps(result.rows)]
+
+
+def _parted(word: Path) -> list[str]:
+    """Return the folders that a word names."""
+    whole = word.expanduser()
+    if whole.exists() or "," not in str(word):
+        return [str(whole)]
+    return [str(Path(part.strip()).expanduser()) for part in str(word).split(",") if part.strip()]
 
 
 def ready(out: Path | None) -> None:

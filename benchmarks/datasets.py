@@ -2,13 +2,16 @@
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from importlib.resources import files
+from itertools import cycle, pairwise, starmap
 from pathlib import Path
 
 import numpy as np
 
+from restoration.benchmarks.clips import clip_of
+from restoration.benchmarks.flows import SUFFIX
 from restoration.benchmarks.manifest import (
     SHIPPED,
     Record,
@@ -19,6 +22,7 @@ from restoration.benchmarks.manifest import (
     records,
     total,
 )
+from restoration.benchmarks.metrics import METRICS
 from restoration.benchmarks.protocol import Protocol
 from restoration.benchmarks.sources import Frames
 from restoration.errors import RequestError
@@ -35,28 +39,37 @@ class Case:
     """One image of a protocol: its name in results, the clean file, and the given file that goes with it.
 
     There is no clean file where a protocol has degraded images alone. The given file is the degraded image, or a mask.
+    ``flow`` leads from the frame before to this one, where that is known. ``cluster`` names what an image shares with
+    others, which are then no witnesses of their own: the clip of a frame, the clean file of several degraded ones, the
+    mask; else it is the image's own name.
     """
 
     name: str
     clean: Path | None
     degraded: Path | None = None
+    flow: Path | None = None
+    cluster: str = ""
 
 
 def cases(protocol: Protocol, root: Path) -> list[Case]:
     """Return the images of a protocol, in order, or name every file that is missing; no image is decoded."""
+    if protocol.reference:
+        reference_images(protocol, root)
     named = [pair for entry in protocol.clean for pair in _listed_files(protocol, entry, root)]
     source = protocol.source
     if source.given is None:
-        return [Case(name, path) for name, path in named]
+        return [Case(name, path, cluster=name) for name, path in named]
     given = [pair for pair in _listed_files(protocol, source.given, root) if source.takes(pair[1])]
     if not given:
         raise RequestError(
             f"{protocol.name}: none of the images in {root / source.given} is as 'degraded' asks"
         )
     if not named:
-        return _as_frames(protocol, [Case(name, None, path) for name, path in given])
+        alone = [Case(name, None, path, cluster=name) for name, path in given]
+        return _as_frames(protocol, alone, root)
     if source.by_order:
-        return [Case(name, path, given[i % len(given)][1]) for i, (name, path) in enumerate(named)]
+        turns = zip(named, cycle(given), strict=False)
+        return [Case(name, path, mask, cluster=shared) for (name, path), (shared, mask) in turns]
     pairs = _paired(protocol, named, given, root)
     matched = {pair.clean for pair in pairs}
     lonely = [name for name, path in named if path not in matched]
@@ -64,7 +77,21 @@ def cases(protocol: Protocol, root: Path) -> list[Case]:
         raise RequestError(
             f"{protocol.name}: no degraded image in {root / source.given} for {_listed(lonely)}"
         )
-    return _as_frames(protocol, pairs)
+    return _as_frames(protocol, pairs, root)
+
+
+def reference_images(protocol: Protocol, root: Path) -> list[Path]:
+    """Return the images that metrics of sets compare with, or say that they are not there, or not asked for."""
+    if not any(METRICS[name].kind == "set" for name in protocol.metrics):
+        raise RequestError(
+            f"{protocol.name}.reference: no metric of sets is measured; expected one, such as kid"
+        )
+    folder = _place(protocol.reference, root)
+    paths = find_images(folder) if folder.is_dir() else []
+    if not paths:
+        what = "holds no images" if folder.is_dir() else "no such folder"
+        raise RequestError(f"{protocol.name}.reference: {folder}: {what}; expected a folder of clean images")
+    return paths
 
 
 def partners_of(paths: Sequence[Path], others: Sequence[Path]) -> dict[Path, Path]:
@@ -113,7 +140,7 @@ def _paired(protocol: Protocol, named: Sequence[Named], given: Sequence[Named], 
     where = protocol.source.given or ""
     if "*" not in where:
         partners = partners_of([path for _, path in named], [path for _, path in given])
-        return [Case(name, path, partners[path]) for name, path in named if path in partners]
+        return [Case(name, path, partners[path], cluster=name) for name, path in named if path in partners]
     own: dict[Path, tuple[str, ...]] = {}
     for entry in protocol.clean:
         own |= {path: found for _, path in named if (found := _starred(entry, path, root))}
@@ -124,24 +151,44 @@ def _paired(protocol: Protocol, named: Sequence[Named], given: Sequence[Named], 
     pairs = []
     for name, path in named:
         several = theirs.get(own[path], []) if path in own else []
-        pairs += [Case(name if len(several) == 1 else other, path, file) for other, file in several]
+        pairs += [
+            Case(name if len(several) == 1 else other, path, file, cluster=name) for other, file in several
+        ]
     return pairs
 
 
-def _as_frames(protocol: Protocol, found: list[Case]) -> list[Case]:
+def _as_frames(protocol: Protocol, found: list[Case], root: Path) -> list[Case]:
     """Return the frames of clips without the first and the last ones that are not scored; other images as they are."""
     if not isinstance(protocol.source, Frames):
         return found
     first, last = protocol.source.skip
     clips: dict[str, list[Case]] = {}
     for case in found:
-        clips.setdefault(Path(case.name).parent.as_posix(), []).append(case)
+        clip = clip_of(case.name)
+        clips.setdefault(clip, []).append(replace(case, cluster=clip))
+    if protocol.source.flow:
+        clips = _with_flow(protocol, clips, root)
     kept = [case for clip in clips.values() for case in clip[first : max(0, len(clip) - last)]]
     if not kept:
         raise RequestError(
             f"{protocol.name}: no clip has more than the {first} + {last} frames that are left out"
         )
     return kept
+
+
+def _with_flow(protocol: Protocol, clips: Mapping[str, list[Case]], root: Path) -> dict[str, list[Case]]:
+    """Return the clips, each frame but the first with the flow that leads to it, or name the files that are missing."""
+    assert isinstance(protocol.source, Frames), "only frames have flow"
+    folder = _place(protocol.source.flow, root)
+
+    def led(before: Case, case: Case) -> Case:
+        return replace(case, flow=(folder / before.name).with_suffix(SUFFIX))
+
+    found = {clip: [frames[0], *starmap(led, pairwise(frames))] for clip, frames in clips.items()}
+    paths = [case.flow for frames in found.values() for case in frames if case.flow]
+    if lost := [path.relative_to(folder).as_posix() for path in paths if not path.is_file()]:
+        raise RequestError(f"{protocol.name}: no flow in {folder}: {_listed(lost)}")
+    return found
 
 
 def _listed_files(protocol: Protocol, entry: str, root: Path) -> list[Named]:

@@ -12,8 +12,10 @@ from torch import Tensor
 
 from restoration.benchmarks import pictures
 from restoration.benchmarks.pictures import Window
+from restoration.benchmarks.profiles import Profile
 from restoration.benchmarks.protocol import Protocol
 from restoration.benchmarks.samples import Sample
+from restoration.benchmarks.sources import Frames
 from restoration.files import atomic
 from restoration.image import to_samples
 
@@ -22,6 +24,7 @@ BUDGET = 16 * 2**20  # bytes of pictures that are kept per protocol
 PIXELS = 6_000_000  # that the parts shown of one protocol's images have together, about
 NARROWEST, WIDEST = 256, 768  # pixels: sides that such a part may have
 FEW = 30  # images up to which crops are many and large
+DEGRADED, CLEAN = OTHERS = "degraded", "clean"  # labels of versions that no restorer made
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,8 @@ class Scene:
     view: Window
     crops: tuple[Window, ...]
     versions: tuple[Version, ...]
-    peak: int  # levels of 8 bits at which its error maps end
+    peak: int  # levels of 8 bits at which its error maps end; 0 where it has none
+    clip: str | None = None  # of which it is a frame
 
     @property
     def size(self) -> int:
@@ -56,41 +60,65 @@ class Scene:
         return sum(version.size for version in self.versions)
 
 
+@dataclass(frozen=True)
+class Shot:
+    """What a picture is made of beside the restored image: its name and place, (1, C, H, W) in [0, 1] or nothing."""
+
+    name: str
+    position: int
+    total: int
+    clean: Tensor | None
+    degraded: Tensor | None
+
+
 @dataclass
 class _Open:
     """The image at hand, as pixels, while restorers are still at work on it."""
 
     protocol: Protocol
-    sample: Sample
+    shot: Shot
+    clip: str | None
+    shown: bool  # else it only adds to its clip's profile
     restored: dict[str, np.ndarray] = field(default_factory=dict)
 
 
 class Gallery:
     """A watcher that keeps encoded pictures of some images, the same places for every restorer.
 
-    Shown is the part around the place where the restorers differ most; the crops are the places where they do. Memory
-    is bounded by ``budget`` per protocol and one image, however many images there are: when the pictures of a protocol
-    have more bytes, those of every second image are dropped, and from there on half as many are taken.
+    Shown is the part around the place where the restorers differ most; the crops are the places where they do. The
+    frames of a clip are all shown by the part that its first one has, and have a profile. Memory is bounded by
+    ``budget`` per protocol and one image, however many images there are: when the pictures of a protocol have more
+    bytes, those of every second image are dropped, and from there on half as many are taken.
     """
 
     def __init__(self, shown: int = SHOWN, budget: int = BUDGET) -> None:
         self.shown = shown
         self.budget = budget
         self.scenes: dict[tuple[str, str], Scene] = {}
+        self.profiles: dict[tuple[str, str], Profile] = {}  # by protocol and clip
         self._open: _Open | None = None
         self._met: dict[str, list[str]] = {}  # protocol → images that were candidates, in order
         self._stride: dict[str, int] = {}
+        self._views: dict[
+            tuple[str, str], tuple[Window, Window]
+        ] = {}  # of clips: the view, and its best crop
 
     def __call__(self, protocol: Protocol, restorer: str, sample: Sample, restored: Tensor) -> None:
         """Note the restored image; its pictures are made when the next image comes."""
-        if sample.position not in _spread(sample.total, self.shown):
-            return
-        met = self._met.setdefault(protocol.name, [])
-        if not met or met[-1] != sample.name:
+        shot = Shot(sample.name, sample.position, sample.total, sample.clean, sample.degraded)
+        self.note(protocol, restorer, shot, restored)
+
+    def note(self, protocol: Protocol, restorer: str, shot: Shot, restored: Tensor) -> None:
+        """Note the restored image of a shot; its pictures are made when the next image comes."""
+        clip = str(Path(shot.name).parent) if isinstance(protocol.source, Frames) else None
+        if self._open is None or (self._open.protocol.name, self._open.shot.name) != (
+            protocol.name,
+            shot.name,
+        ):
             self.finish()
-            met.append(sample.name)
-            if (len(met) - 1) % self._stride.setdefault(protocol.name, 1) == 0:
-                self._open = _Open(protocol, sample)
+            shown = self._chosen(protocol.name, shot)
+            if shown or clip is not None:
+                self._open = _Open(protocol, shot, clip, shown)
         if self._open is not None:
             self._open.restored[restorer] = _pixels(restored)
 
@@ -99,11 +127,42 @@ class Gallery:
         self.finish()
         return (scene for scene in self.scenes.values() if scene.protocol == protocol)
 
+    def profiles_of(self, protocol: str) -> dict[str, Profile]:
+        """Return the profiles of a protocol by clip."""
+        self.finish()
+        return {clip: profile for (name, clip), profile in self.profiles.items() if name == protocol}
+
     def finish(self) -> None:
         """Make the pictures of the image at hand."""
         if self._open is None:
             return
-        scene, self._open = _scene(self._open, self.shown), None
+        taken, self._open = self._open, None
+        key = (taken.protocol.name, taken.clip or "")
+        fixed = self._views.get(key)
+        if taken.shown or fixed is None:
+            scene = _scene(taken, self.shown, fixed and fixed[0])
+            fixed = fixed or (scene.view, scene.crops[0])
+            if taken.shown:
+                self._keep(scene)
+        if taken.clip is not None:
+            self._views[key] = fixed
+            self.profiles.setdefault(key, Profile(*fixed)).add(_images(taken))
+
+    def join(self, other: "Gallery") -> None:
+        """Take in the pictures of another rank."""
+        other.finish()
+        self.scenes = dict(sorted((self.scenes | other.scenes).items(), key=lambda item: item[0]))
+        self.profiles = dict(sorted((self.profiles | other.profiles).items(), key=lambda item: item[0]))
+
+    def _chosen(self, protocol: str, shot: Shot) -> bool:
+        """Return whether an image that comes for the first time is one of those that are shown."""
+        met = self._met.setdefault(protocol, [])
+        if shot.name in met[-1:] or shot.position not in _spread(shot.total, self.shown):
+            return False
+        met.append(shot.name)
+        return (len(met) - 1) % self._stride.setdefault(protocol, 1) == 0
+
+    def _keep(self, scene: Scene) -> None:
         self.scenes[scene.protocol, scene.name] = scene
         own = [key for key in self.scenes if key[0] == scene.protocol]
         while len(own) > 1 and sum(self.scenes[key].size for key in own) > self.budget:
@@ -138,28 +197,36 @@ class Folder:
             Image.fromarray(samples[..., 0] if samples.shape[2] == 1 else samples).save(stream, "PNG")
 
 
-def _scene(taken: _Open, most: int) -> Scene:
-    protocol, sample = taken.protocol, taken.sample
-    clean = None if sample.clean is None else _pixels(sample.clean)
-    degraded, whole = _pixels(sample.degraded), next(iter(taken.restored.values()))
-    shown = min(sample.total, most)
+def _scene(taken: _Open, most: int, fixed: Window | None) -> Scene:
+    """Return the pictures of one image; ``fixed`` is the part to show where that is settled."""
+    protocol, shot = taken.protocol, taken.shot
+    images = _images(taken)
+    clean, whole = images.get(CLEAN), next(iter(taken.restored.values()))
+    shown = min(shot.total, most)
     side = int(min(WIDEST, max(NARROWEST, math.sqrt(PIXELS / shown))))
     crop, count = (96, 3) if shown <= FEW else (64, 1)
     worth = pictures.interest(list(taken.restored.values()), clean, protocol.border)
-    view, crops = pictures.windows(worth, side, crop, count, protocol.scale)
+    view, crops = pictures.windows(worth, side, crop, count, protocol.scale, fixed)
 
     def version(label: str, image: np.ndarray, errors: bytes | None = None) -> Version:
-        shrink = whole.shape[0] // image.shape[0]  # a small image is shown as its pixels are, without loss
+        shrink = max(
+            1, whole.shape[0] // image.shape[0]
+        )  # a small image is shown as its pixels are, without loss
         small = [pictures.encoded(part.cut(image, shrink), lossless=True) for part in crops]
         return Version(label, pictures.encoded(view.cut(image, shrink), shrink > 1), tuple(small), errors)
 
-    errors = _errors({"degraded": degraded} | taken.restored, clean, view)
-    peak = pictures.peak([found for label, found in errors.items() if label != "degraded"])
+    errors = _errors({label: image for label, image in images.items() if label != CLEAN}, clean, view)
+    peak = pictures.peak([found for label, found in errors.items() if label != DEGRADED]) if errors else 0
     maps = {label: pictures.error_map(found, peak) for label, found in errors.items()}
-    labelled = {"degraded": degraded} | taken.restored
-    versions = [version(label, image, maps.get(label)) for label, image in labelled.items()]
-    versions += [] if clean is None else [version("clean", clean)]
-    return Scene(protocol.name, sample.name, view, tuple(crops), tuple(versions), peak)
+    versions = tuple(version(label, image, maps.get(label)) for label, image in images.items())
+    return Scene(protocol.name, shot.name, view, tuple(crops), versions, peak, taken.clip)
+
+
+def _images(taken: _Open) -> dict[str, np.ndarray]:
+    """Return every version of an image as samples, in the order in which pages show them."""
+    found = {} if taken.shot.degraded is None else {DEGRADED: _pixels(taken.shot.degraded)}
+    found |= taken.restored
+    return found if taken.shot.clean is None else found | {CLEAN: _pixels(taken.shot.clean)}
 
 
 def _errors(images: dict[str, np.ndarray], clean: np.ndarray | None, view: Window) -> dict[str, np.ndarray]:

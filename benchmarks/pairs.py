@@ -1,178 +1,291 @@
-"""Score images that somebody else restored: a folder against another one, matched by name, or a folder alone."""
+"""Score images that somebody else restored: folders against a clean one, matched by name, or folders alone."""
 
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import chain
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from restoration.benchmarks.datasets import partners_of, pixels_sha256
+from restoration import memory
+from restoration.apply import Inference
+from restoration.benchmarks.aside import Abreast
+from restoration.benchmarks.datasets import pixels_sha256
+from restoration.benchmarks.gallery import Gallery
+from restoration.benchmarks.matching import Entry, Folders, are_grey, matched
+from restoration.benchmarks.measuring import Measuring, Outcome, Watcher
 from restoration.benchmarks.metrics import METRICS
+from restoration.benchmarks.pairing import seedless
 from restoration.benchmarks.protocol import Protocol, load_pairs_protocol
-from restoration.benchmarks.provenance import circumstances, command_line
-from restoration.benchmarks.result import Result, Row, make_row
-from restoration.benchmarks.samples import cropped, file_sha256, in_colour, loaded_ahead
-from restoration.benchmarks.scores import Beside, Score, planes, score
-from restoration.benchmarks.sets import CLEAN, Sets
+from restoration.benchmarks.provenance import circumstances, command_line, metric_weights
+from restoration.benchmarks.result import Result, Row, compare, make_row
+from restoration.benchmarks.run import Facts, Progress, share
+from restoration.benchmarks.samples import Sample, cropped, file_sha256, in_colour, loaded_ahead
+from restoration.benchmarks.scores import Planes, Score, planes, ready
+from restoration.benchmarks.sets import CLEAN
+from restoration.benchmarks.sources import Frames
+from restoration.config import nearest
+from restoration.data import data_root
+from restoration.dials.masks import Masks
 from restoration.errors import ImageError, RequestError
-from restoration.image import find_images, read_samples
+from restoration.image import read_samples
 from restoration.losses.features import shared_passes
 
 SCALES = (2, 3, 4, 8)
 USUAL = ("psnr-y", "ssim-y")
 USUAL_ALONE = ("niqe",)
+USUAL_HOLES = ("psnr-y", "ssim-y", "psnr-y-hole", "psnr-y-boundary")
+USUAL_CLIPS = ("psnr-y", "ssim-y", "flicker", "warping-error")
+
+
+Scored = tuple[str, Tensor | str, Planes, Mapping[str, Score]]
 
 
 @dataclass(frozen=True)
-class Entry:
-    """One restored file, the clean and the degraded one that belong to it, and its name in results."""
+class Given(Sample):
+    """An image with what each restorer made of it, or why that cannot be scored; ``degraded`` may be missing."""
 
-    name: str
-    restored: Path
-    clean: Path | None = None
-    degraded: Path | None = None
-
-
-@dataclass(frozen=True)
-class Loaded:
-    """The images of an entry, and hashes of their files."""
-
-    restored: Tensor
-    clean: Tensor | None
     degraded: Tensor | None
-    hashes: dict[str, str]
+    restored: Mapping[str, Tensor | str] = field(default_factory=dict)
+    hashes: Mapping[str, str] = field(default_factory=dict)  # restorer → sha256 of its file
+    problems: Sequence[str] = ()  # why the degraded image or the mask cannot be had
+
+
+class Files(Measuring):
+    """Measures what comes with each sample; nothing is restored, so that several images are scored at once.
+
+    Frames of clips, which are compared with the frame before, are scored one after the other.
+    """
+
+    def __init__(
+        self,
+        protocol: Protocol,
+        restorers: Sequence[str],
+        total: int,
+        forced: bool,
+        watchers: Sequence[Watcher],
+    ) -> None:
+        nobody, how = dict.fromkeys(restorers), Inference(device=torch.device("cpu"))
+        super().__init__(protocol, nobody, how, total, forced, None, watchers, overlap=False)
+        self.abreast = (
+            None if isinstance(protocol.source, Frames) or torch.get_num_threads() < 2 else Abreast()
+        )
+
+    def take(self, sample: Sample) -> None:
+        """Score one image of every folder."""
+        if self.abreast is None:
+            super().take(sample)
+            return
+        self._place(sample)
+        ready(self.each)
+        self.abreast.follow(partial(self._apart, sample), partial(self._noted, sample))
+
+    def finish(self) -> None:
+        """Wait until every image that was taken is scored."""
+        if self.abreast is not None:
+            self.abreast.finish()
+
+    def close(self) -> None:
+        """Give up what has not begun."""
+        if self.abreast is not None:
+            self.abreast.close()
+
+    def _outcomes(self, sample: Sample) -> Iterator[Outcome]:
+        assert isinstance(sample, Given), "the samples of folders bring what was restored"
+        yield from sample.restored.items()
+
+    def _apart(self, sample: Sample) -> tuple[Planes | None, list[Scored]]:
+        """Return the planes of the clean image, and of each restored one with its scores or why there are none."""
+        with shared_passes():
+            clean = None if sample.clean is None else planes(sample.clean, self.protocol, self.planes)
+            return clean, [
+                (name, image, {}, {})
+                if isinstance(image, str)
+                else (name, image, *self._valued(sample, name, image, clean))
+                for name, image in self._outcomes(sample)
+            ]
+
+    def _noted(self, sample: Sample, scored: "Future[tuple[Planes | None, list[Scored]]]") -> None:
+        """Add what was found of an image to what was found before."""
+        with self._told(sample), shared_passes():
+            clean, found = scored.result()
+            self.sets.add(CLEAN, sample.position, clean)
+            for name, image, views, scores in found:
+                if isinstance(image, str):
+                    self._miss(name, sample.name, image)
+                    continue
+                self._note(sample, name, views, scores)
+                for watch in self.watchers:
+                    watch(self.protocol, name, sample, image)
 
 
 def score_pairs(
-    restored: Path,
-    clean: Path | None,
+    restored: Path | Sequence[Path] | Folders,
+    clean: Path | None = None,
     metrics: Sequence[str] = (),
     settings: Sequence[str] = (),
     degraded: Path | None = None,
     force_fid: bool = False,
+    gallery: Gallery | None = None,
+    *,
+    baseline: str | None = None,
+    watchers: Sequence[Watcher] = (),
+    progress: Progress | None = None,
+    rank: int = 0,
+    world: int = 1,
 ) -> Result:
     """Return the metrics of restored files against clean ones; ``settings`` such as ``border=4``, ``luma=uint8``.
 
-    ``scale=4`` crops clean files whose sides are no multiples of 4, as those of Set14. Where all files are grey and no
-    metric needs colours, they are scored as they are (``colour=grey``); else grey is scored as the colour it shows. A
-    missing partner stops everything before it starts; a pair that cannot be read or differs in size becomes one
-    line of ``problems``, and the rest is scored. Without ``clean``, metrics that compare with it have a reason for
-    their gap; ``degraded`` is the folder that the images were restored from, for metrics that look at it.
+    Every folder of ``restored`` is a restorer, compared with ``baseline``, the first by default; `Folders` says what
+    may belong to them. ``scale=4`` crops clean files whose sides are no multiples of 4, as those of Set14. Where all
+    files are grey and no metric needs colours, they are scored as they are (``colour=grey``); else grey is scored as
+    the colour it shows. A file without a partner, that cannot be read or differs in size is a gap with its reason,
+    and the rest is scored. Without ``clean``, metrics that compare with it have a reason for their gap. With
+    ``world`` > 1 this rank scores every ``world``-th image, or clip; ``result.merge`` joins the parts.
     """
-    metrics = metrics or (USUAL if clean else USUAL_ALONE)
-    protocol = load_pairs_protocol(settings, metrics)
-    entries = matched(restored, clean, degraded)
-    if "colour" not in {setting.partition("=")[0].strip() for setting in settings}:
-        planes_needed = {METRICS[name].plane for name in protocol.metrics}
-        files = (path for e in entries for path in (e.restored, e.clean, e.degraded) if path)
-        if "rgb" not in planes_needed and are_grey(files):
-            protocol = load_pairs_protocol([*settings, "colour=grey"], metrics)
-    scored = _scored(entries, protocol, restored.name, force_fid)
-    provenance = circumstances(torch.device("cpu")) | {"images": {protocol.name: scored.hashes}}
-    return Result(command_line(), provenance, scored.rows, problems=scored.problems)
-
-
-@dataclass
-class Scored:
-    """What came of all entries: rows, hashes of their files, one line for each that could not be scored."""
-
-    rows: list[Row]
-    hashes: dict[str, dict[str, str]]
-    problems: list[str]
-
-
-def _scored(entries: Sequence[Entry], protocol: Protocol, name: str, force_fid: bool) -> Scored:
-    """Return the values of every metric; images are decoded once, the next one while this one is scored."""
-    each = [metric for metric in protocol.metrics if METRICS[metric].kind != "set"]
-    values: dict[str, dict[str, Score]] = {metric: {} for metric in each}
-    sets, found = Sets(protocol, len(entries), force_fid), Scored([], {}, [])
-    wanted = [*protocol.metrics, *sets.metrics]
-
-    def load(entry: Entry) -> Loaded | str:
-        try:
-            return loaded(entry, protocol)
-        except ImageError as error:
-            return str(error)
-
-    for place, (entry, images) in enumerate(zip(entries, loaded_ahead(load, entries), strict=True)):
-        if isinstance(images, str):
-            found.problems.append(images)
-            continue
-        found.hashes[entry.name] = images.hashes
-        with shared_passes():
-            ours = planes(images.restored, protocol, wanted)
-            truth = None if images.clean is None else planes(images.clean, protocol, wanted)
-            for metric, value in score(ours, truth, protocol, each, Beside(images.degraded)).items():
-                values[metric][entry.name] = value
-            sets.add(name, place, ours)
-            sets.add(CLEAN, place, truth)
-    for metric in protocol.metrics:
-        head = (protocol.name, name, metric, protocol.convention(metric))
-        alone = METRICS[metric].kind != "set"
-        found.rows += [make_row(*head, values[metric])] if alone else sets.rows(name, metric, 0.0, 0.0)
-    return found
-
-
-def matched(restored: Path, clean: Path | None, degraded: Path | None) -> list[Entry]:
-    """Return what belongs together, or name every file that has no partner."""
-    option = "--pairs" if clean else "--alone"
-    folders = [(option, restored), *([(option, clean)] if clean else [])]
-    for name, folder in [*folders, *([("--degraded", degraded)] if degraded else [])]:
-        if not folder.is_dir():
-            raise RequestError(f"{name} {folder}: no such folder")
-        if not find_images(folder):
-            raise RequestError(f"{name} {folder}: holds no images")
-    first = clean or restored
-    paths = find_images(first)
-    ours = _partners(option, paths, find_images(restored)) if clean else dict(zip(paths, paths, strict=True))
-    low = _partners("--degraded", paths, find_images(degraded)) if degraded else {}
-    return [Entry(p.relative_to(first).as_posix(), ours[p], p if clean else None, low.get(p)) for p in paths]
-
-
-def _partners(option: str, paths: Sequence[Path], others: Sequence[Path]) -> dict[Path, Path]:
-    """Return path → the one of the other folder, or name every file that has no partner."""
-    partners = partners_of(paths, others)
-    lonely = [str(p) for p in paths if p not in partners]
-    lonely += [str(p) for p in others if p not in set(partners.values())]
-    if lonely:
-        raise RequestError(f"{option}: no partner of the same name for {', '.join(lonely)}")
-    return partners
-
-
-def loaded(entry: Entry, protocol: Protocol) -> Loaded:
-    """Return the images of an entry, decoded once, or say which file is wrong."""
-    ours, hashes = _image(entry.restored, protocol), {"restored_sha256": file_sha256(entry.restored)}
-    low = None
-    if entry.degraded:
-        low = in_colour(read_samples(entry.degraded), protocol.colour)
-        hashes["degraded_sha256"] = file_sha256(entry.degraded)
-    if entry.clean is None:
-        hashes["pixels_sha256"] = pixels_sha256(read_samples(entry.restored))
-        return Loaded(ours, None, low, hashes)
-    samples = read_samples(entry.clean)
-    truth = cropped(in_colour(samples, protocol.colour), protocol.scale)
-    if ours.shape[-2:] != truth.shape[-2:]:
-        raise ImageError(
-            f"{entry.restored}: {_size(ours)} pixels; expected the {_size(truth)} of {entry.clean}"
-            f"{_remedy(ours, truth)}; skipped"
+    folders = restored if isinstance(restored, Folders) else Folders.of(restored, clean, degraded=degraded)
+    masks = folders.masks()
+    entries, problems = matched(folders)
+    if baseline is not None and baseline not in {
+        n for name in folders.restored for n in (name, seedless(name))
+    }:
+        raise RequestError(
+            f"--compare {baseline}: not one of the folders{nearest(baseline, folders.restored)}; "
+            f"expected one of {', '.join(folders.restored)}"
         )
-    found = {"sha256": file_sha256(entry.clean), **hashes, "pixels_sha256": pixels_sha256(samples)}
-    return Loaded(ours, truth, low, found)
+    protocol, settings = _protocol(folders, entries, metrics or usual(folders), settings)
+    seen = [*watchers, *([gallery] if gallery is not None else [])]
+    measuring = Files(protocol, list(folders.restored), len(entries), force_fid, seen)
+    measuring.sets.refer(data_root(), rank, world)
+    try:
+        with memory.kept():
+            facts, unfit = _measured(measuring, share(protocol, entries, rank, world), masks, progress)
+    finally:
+        measuring.close()
+    rows = [row for name in folders.restored for row in _rows(measuring, name)]
+    record = folders.record() | {"settings": list(settings)}
+    provenance = circumstances(torch.device("cpu")) | metric_weights()
+    provenance |= {"folders": record, "images": {protocol.name: facts}}
+    return Result(
+        command_line(), provenance, rows, compare(rows, baseline), [*(problems if rank == 0 else ()), *unfit],
+        {protocol.name: [entry.name for entry in entries]}, {protocol.name: measuring.sets},
+    )  # fmt: skip
 
 
-def _image(path: Path, protocol: Protocol) -> Tensor:
-    return cropped(in_colour(read_samples(path), protocol.colour), protocol.scale)
+def loaded(
+    entry: Entry, protocol: Protocol, masks: Masks | None = None, position: int = 0, total: int = 1
+) -> Given:
+    """Return the images of an entry, each file decoded once; what is wrong with the clean one is raised."""
+    samples = None if entry.clean is None else read_samples(entry.clean)
+    truth = None if samples is None else cropped(in_colour(samples, protocol.colour), protocol.scale)
+    images: dict[str, Tensor | str] = {}
+    hashes: dict[str, str] = {}
+    for restorer, file in entry.restored.items():
+        if isinstance(file, str):
+            images[restorer] = file
+            continue
+        try:
+            found = read_samples(file)
+        except ImageError as error:
+            images[restorer] = str(error)
+            continue
+        hashes[restorer] = file_sha256(file)
+        samples = found if samples is None else samples  # of the first one, where there is no clean one
+        ours = cropped(in_colour(found, protocol.colour), protocol.scale)
+        images[restorer] = ours if truth is None else _fitting(ours, truth, file, entry)
+    degraded, mask, lacking = None, None, []
+    try:
+        degraded = entry.degraded and in_colour(read_samples(entry.degraded), protocol.colour)
+    except ImageError as error:
+        lacking.append(str(error))
+    try:
+        mask = None if masks is None or samples is None else _mask(entry, masks, samples, protocol.scale)
+    except ImageError as error:
+        lacking.append(str(error))
+    return Given(
+        name=entry.name, position=position, total=total, clean=truth, degraded=degraded,
+        sha256=file_sha256(entry.clean) if entry.clean else "",
+        pixels_sha256="" if samples is None else pixels_sha256(samples),
+        degraded_sha256=None if degraded is None or entry.degraded is None else file_sha256(entry.degraded),
+        mask=mask, cluster=entry.cluster, restored=images, hashes=hashes, problems=lacking,
+    )  # fmt: skip
 
 
-def are_grey(paths: Iterable[Path]) -> bool:
-    """Return whether every file has one channel; those that cannot be read do not count."""
-    for path in paths:
-        with suppress(ImageError):
-            if read_samples(path).shape[2] != 1:
-                return False
-    return True
+def usual(folders: Folders) -> Sequence[str]:
+    """Return the metrics that are measured where none are named."""
+    if folders.clean is None:
+        return USUAL_ALONE
+    return USUAL_HOLES if folders.mask else USUAL_CLIPS if folders.clips else USUAL
+
+
+def _protocol(
+    folders: Folders, entries: Sequence[Entry], metrics: Sequence[str], settings: Sequence[str]
+) -> tuple[Protocol, Sequence[str]]:
+    """Return how files are scored, and the settings with the colour that their own decides."""
+    protocol = load_pairs_protocol(settings, metrics, folders.clips)
+    if "colour" in {setting.partition("=")[0].strip() for setting in settings}:
+        return protocol, settings
+    planes = {METRICS[name].plane for name in protocol.metrics}
+    grey = "rgb" not in planes and are_grey(chain.from_iterable(entry.files for entry in entries))
+    settings = [*settings, f"colour={'grey' if grey else 'rgb'}"]
+    return load_pairs_protocol(settings, metrics, folders.clips), settings
+
+
+def _measured(
+    measuring: Files, ours: Sequence[tuple[int, Entry]], masks: Masks | None, progress: Progress | None
+) -> tuple[Facts, list[str]]:
+    """Score this rank's images; return their hashes, and what is to be said of files beside the restored ones."""
+    protocol, facts, problems = measuring.protocol, {}, []
+
+    def load(placed: tuple[int, Entry]) -> Given | tuple[str, str]:
+        try:
+            return loaded(placed[1], protocol, masks, placed[0], measuring.total)
+        except ImageError as error:
+            return placed[1].name, str(error)
+
+    for done, sample in enumerate(loaded_ahead(load, ours), 1):
+        if isinstance(sample, Given):
+            own = {"sha256": sample.sha256, "restored_sha256": dict(sample.hashes)}
+            own |= {"degraded_sha256": sample.degraded_sha256, "pixels_sha256": sample.pixels_sha256}
+            facts[sample.name] = {key: value for key, value in own.items() if value}
+            problems += sample.problems
+            measuring.take(sample)
+        else:
+            measuring.lose(*sample)
+        if progress is not None:
+            progress(protocol.name, done, len(ours))
+    measuring.finish()
+    return facts, problems
+
+
+def _rows(measuring: Files, restorer: str) -> list[Row]:
+    protocol, rows = measuring.protocol, []
+    for metric in protocol.metrics:
+        if METRICS[metric].kind == "set":
+            rows += measuring.sets.rows(restorer, metric, 0.0, 0.0)
+        else:
+            head = (protocol.name, restorer, metric, protocol.convention(metric))
+            rows.append(
+                make_row(*head, measuring.tallies[restorer].values[metric], clusters=measuring.clusters)
+            )
+    return rows
+
+
+def _mask(entry: Entry, masks: Masks, samples: np.ndarray, scale: int) -> Tensor:
+    """Return the mask (1, 1, H, W) of an entry, 1 in holes, as large as its image, whose samples are given."""
+    holes = masks.of(entry.guide, *samples.shape[:2])
+    return cropped(torch.from_numpy(holes.astype(np.float32)).permute(2, 0, 1)[None], scale)
+
+
+def _fitting(ours: Tensor, truth: Tensor, file: Path, entry: Entry) -> Tensor | str:
+    """Return an image of the clean one's size, or why it cannot be compared."""
+    if ours.shape[-2:] == truth.shape[-2:]:
+        return ours
+    return f"{file}: {_size(ours)} pixels; expected the {_size(truth)} of {entry.clean}{_remedy(ours, truth)}"
 
 
 def _remedy(ours: Tensor, truth: Tensor) -> str:

@@ -54,31 +54,34 @@ def interest(restored: Sequence[np.ndarray], clean: np.ndarray | None, border: i
 
 
 def windows(
-    worth: np.ndarray, view: int, crop: int, count: int, scale: int = 1
+    worth: np.ndarray, view: int, crop: int, count: int, scale: int = 1, fixed: Window | None = None
 ) -> tuple[Window, list[Window]]:
     """Return the part to show, ``view`` pixels a side, and inside it up to ``count`` disjoint ones to magnify.
 
     The first of those is where ``worth`` (H, W) adds up to most in the whole image, and the part to show is around it;
-    the others follow in order. All stand on the pixel grid of an image that is 1/``scale`` as large.
+    the others follow in order. Where the part to show is ``fixed``, all are inside that. All stand on the pixel grid of
+    an image that is 1/``scale`` as large.
     """
     height, width = worth.shape
     side = max(1, min(crop, height, width) // scale) * scale
     sums = _sums(worth, side)[::scale, ::scale]
-    first = Window(*(scale * int(i) for i in np.unravel_index(sums.argmax(), sums.shape)), side, side)
-    shown = _around(first, max(side, view // scale * scale), worth.shape, scale)
+
+    def best(where: np.ndarray) -> Window:
+        return Window(*(scale * int(i) for i in np.unravel_index(where.argmax(), where.shape)), side, side)
+
+    shown = fixed or _around(best(sums), max(side, view // scale * scale), worth.shape, scale)
     top, left = shown.top // scale, shown.left // scale
     rows, columns = (length // scale - side // scale + 1 for length in (shown.height, shown.width))
     inside = np.full_like(sums, -1.0)
     inside[top : top + rows, left : left + columns] = sums[top : top + rows, left : left + columns]
-    found = [first]
+    found = [best(inside)]
     while len(found) < count:
         row, column = found[-1].top // scale, found[-1].left // scale
         reach = side // scale - 1
         inside[max(0, row - reach) : row + reach + 1, max(0, column - reach) : column + reach + 1] = -1.0
         if inside.max() <= 0:
             break
-        best = np.unravel_index(inside.argmax(), inside.shape)
-        found.append(Window(*(scale * int(i) for i in best), side, side))
+        found.append(best(inside))
     return shown, found
 
 

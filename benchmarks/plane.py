@@ -7,9 +7,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from restoration.benchmarks.dialled import split_name, with_settings
-from restoration.benchmarks.matrix import line, over_seeds
+from restoration.benchmarks.matrix import line
 from restoration.benchmarks.metrics import METRICS
 from restoration.benchmarks.result import Result, Row
+from restoration.benchmarks.seeds import over_seeds
 from restoration.benchmarks.table import ends, number
 from restoration.config import nearest
 from restoration.errors import RequestError
@@ -216,7 +217,7 @@ def _of_perception(metric: str) -> bool:
 def _bound(places: dict[str, tuple[Place, Place]], convention: str) -> Bound:
     """Return the bound by the restorer of least distortion.
 
-    Its means over images obey the bound too, as that of every image does: (·)₊² is convex.
+    It holds in expectation: for means over many images, since (·)₊² is convex, while a single image may fall below.
     """
     best = min(places, key=lambda name: places[name][0].mean)
     space = SPACES.get(convention.partition(",")[0], SPACE)

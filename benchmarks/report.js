@@ -101,8 +101,9 @@ const scatter = (figure, openScene) => {
       draw("text", { x: room.left - 6, y: py(tick) + 4, "text-anchor": "end" }).textContent = label(tick);
     }
     if (even) draw("line", { class: "even", x1: px(lines[0][0]), y1: py(lines[0][0]), x2: px(lines[0].at(-1)), y2: py(lines[0].at(-1)) });
-    draw("text", { x: right, y: height - 8, "text-anchor": "end" }).textContent = `${across.value}${whose.value ? ` of ${whose.value}` : ""} →`;
-    draw("text", { x: 0, y: 12 }).textContent = `↑ ${up.value}`;
+    const named = metric => data.metrics[metric].unit ? `${metric}, ${data.metrics[metric].unit}` : metric;
+    draw("text", { x: right, y: height - 8, "text-anchor": "end" }).textContent = `${named(across.value)}${whose.value ? ` of ${whose.value}` : ""} →`;
+    draw("text", { x: 0, y: 12 }).textContent = `↑ ${named(up.value)}`;
     return [px, py];
   };
 
@@ -123,6 +124,7 @@ const scatter = (figure, openScene) => {
     svg.setAttribute("height", height);
     svg.replaceChildren();
     tip.hidden = true;
+    find("even").hidden = up.value !== across.value;
     if (!found.length) {
       draw("text", { x: 8, y: 30 }).textContent = "No image has both values.";
       return;
@@ -135,7 +137,7 @@ const scatter = (figure, openScene) => {
         transform: `translate(${x.toFixed(1)} ${y.toFixed(1)})`, "aria-label": known ? `${text}; opens its pictures` : text,
       });
       draw("circle", { r: 10 }, point);
-      draw("path", { d: marks[p.mark % marks.length] }, point);
+      draw("path", { d: marks[(p.mark + Math.floor(p.mark / 6)) % 6] }, point);
       for (const event of ["pointerenter", "focus"]) point.addEventListener(event, () => show(text, x, y, width));
       for (const event of ["pointerleave", "blur"]) point.addEventListener(event, () => { tip.hidden = true; });
       if (known) point.addEventListener("click", () => openScene(data.scenes[p.image], p.restorer));
@@ -252,8 +254,9 @@ const panAndZoom = (viewer, stage, bar) => {
 
 const gallery = viewer => {
   const number = viewer.dataset.section, count = Number(viewer.dataset.count);
+  const order = viewer.dataset.order.split(" ").map(Number);
   const find = role => viewer.querySelector(`[data-role=${role}]`);
-  const [scene, left, right, errors] = ["scene", "left", "right", "errors"].map(find);
+  const [scene, left, right, errors, tiles] = ["scene", "left", "right", "errors", "tiles"].map(find);
   const stage = viewer.querySelector(".stage"), slider = find("divide");
   const bar = {
     cut: () => slider.value / 100,
@@ -262,17 +265,17 @@ const gallery = viewer => {
   const slide = () => stage.style.setProperty("--cut", `${slider.value}%`);
   const place = panAndZoom(viewer, stage, bar);
   const known = new Map();
-  const current = () => {
-    if (!known.has(scene.value)) known.set(scene.value, read(`scene-${number}-${scene.value}`));
-    return known.get(scene.value);
+  const at = i => {
+    if (!known.has(i)) known.set(i, read(`scene-${number}-${i}`));
+    return known.get(i);
   };
+  const current = () => at(Number(scene.value));
   const put = (image, version) => {
     const wrong = errors.checked && version.errors;
     image.src = wrong || version.view;
     image.alt = `${current().name}, ${version.label}${wrong ? ", error map" : ""}`;
     image.classList.toggle("small", version.label === "degraded" && !wrong);
   };
-  const picture = () => make("img", { decoding: "async", draggable: false });
 
   const show = () => {
     const versions = current().versions;
@@ -280,7 +283,7 @@ const gallery = viewer => {
       put(stage.querySelector(image), versions[select.value]);
       stage.querySelector(`.tag.${side}`).textContent = versions[select.value].label;
     });
-    [...find("tiles").children].forEach((tile, i) => {
+    [...tiles.children].forEach((tile, i) => {
       put(tile.querySelector("img"), versions[i]);
       tile.classList.toggle("chosen", i === Number(right.value));
       tile.querySelector("button").setAttribute("aria-pressed", String(i === Number(right.value)));
@@ -290,52 +293,79 @@ const gallery = viewer => {
   };
 
   const choose = (select, versions, wanted, fallback) => {
-    const at = versions.findIndex(version => version.label === wanted);
+    const found = versions.findIndex(version => version.label === wanted);
     select.replaceChildren(...versions.map((version, i) => new Option(version.label, i)));
-    select.value = at < 0 ? fallback : at;
+    select.value = found < 0 ? fallback : found;
   };
 
   const crops = ({ crops: windows, versions, name }) => windows.flatMap((part, i) => {
-    const where = `rows ${part.top} to ${part.top + part.height}, columns ${part.left} to ${part.left + part.width}`;
-    const look = make("button", { type: "button", className: "button", textContent: `Show difference ${i + 1} above` });
+    const where = `Rows ${part.top} to ${part.top + part.height}, columns ${part.left} to ${part.left + part.width}`;
+    const look = make("button", { type: "button", className: "button", textContent: `Show part ${i + 1} above` });
     look.addEventListener("click", () => {
       place.lookAt(part.x, part.y, part.wide, part.high);
       stage.scrollIntoView({ block: "nearest" });
     });
     const shown = versions.map(version => make("figure", {}, make("img", {
-      src: version.crops[i], alt: `${name}, ${version.label}, difference ${i + 1}`, decoding: "async",
+      src: version.crops[i], alt: `${name}, ${version.label}, part ${i + 1}`, decoding: "async",
     }), make("figcaption", { textContent: version.label })));
     return [
-      make("p", { className: "soft" }, `${i + 1}. ${where[0].toUpperCase()}${where.slice(1)} `, look),
+      make("p", { className: "soft" }, `${i + 1}. ${where} `, look),
       make("div", { className: "crops" }, ...shown),
     ];
   });
 
+  const tile = (version, i) => {
+    const button = make("button", { type: "button" }, version.label, make("small"));
+    button.addEventListener("click", () => { right.value = i; show(); });
+    const picture = make("img", { decoding: "sync", draggable: false });
+    return make("figure", { className: "tile" }, make("div", { className: "pane" }, picture), make("figcaption", {}, button));
+  };
+
+  const film = clip(viewer, at, i => { scene.value = i; fill(); });
+  let before = {};
   const fill = () => {
-    const { versions, width, height, metric } = current();
+    const now = current(), { versions, width, height, metric } = now, alone = versions.length === 1;
     const labels = [left, right].map(select => select.selectedOptions[0]?.text);
+    const usual = versions.findIndex(version => version.label === viewer.dataset.right);
     choose(left, versions, labels[0], versions.length > 3 ? 1 : 0);
-    choose(right, versions, labels[1], Math.max(1, versions.length - 2));
+    choose(right, versions, labels[1], usual > 0 ? usual : versions.length - 1);
     viewer.style.setProperty("--shape", `${width} / ${height}`);
-    for (const part of [stage, find("divide").parentElement]) part.style.maxWidth = `min(${Math.max(width, 480)}px, ${Math.round(72 * width / height)}vh)`;
-    find("tiles").replaceChildren(...versions.map((version, i) => {
-      const button = make("button", { type: "button" }, version.label, make("small", { textContent: version.score ? `${metric} ${version.score}` : "\u00a0" }));
-      button.addEventListener("click", () => { right.value = i; show(); });
-      return make("figure", { className: "tile" }, make("div", { className: "pane" }, picture()), make("figcaption", {}, button));
-    }));
-    find("crops").replaceChildren(...crops(current()));
+    for (const part of [stage, find("divider")]) part.style.maxWidth = `min(${Math.max(width, 480)}px, ${Math.round(72 * width / height)}vh)`;
+    const names = versions.map(version => version.label).join("\n");
+    if (names !== before.names) tiles.replaceChildren(...versions.map(tile));
+    tiles.style.setProperty("--columns", Math.max(3, versions.length < 7 ? versions.length : 5));
+    [...tiles.children].forEach((one, i) => {
+      one.querySelector("small").textContent = versions[i].score ? `${metric} ${versions[i].score}` : "\u00a0";
+    });
+    if (!film.playing()) find("crops").replaceChildren(...crops(now));
     find("previous").disabled = Number(scene.value) === 0;
     find("next").disabled = Number(scene.value) === count - 1;
-    place.whole();
+    find("most").disabled = count === 1;
+    find("wrong").hidden = !versions.some(version => version.errors);
+    find("divider").hidden = stage.querySelector(".bar").hidden = stage.querySelector(".tag.right").hidden = alone;
+    if (!now.clip || now.clip !== before.clip) place.whole();
+    film.shown(Number(scene.value));
+    before = { names, clip: now.clip };
     show();
   };
 
   const step = by => { scene.value = clamp(Number(scene.value) + by, 0, count - 1); fill(); };
   find("previous").addEventListener("click", () => step(-1));
   find("next").addEventListener("click", () => step(1));
+  let turn = 0;
+  find("most").addEventListener("click", () => {
+    scene.value = order[turn++ % count];
+    fill();
+  });
   scene.addEventListener("change", fill);
   [left, right, errors].forEach(control => control.addEventListener("change", show));
   slider.addEventListener("input", slide);
+  stage.addEventListener("keydown", event => {
+    const chosen = right.options[Number(event.key) - 1];
+    if (!chosen || event.ctrlKey || event.metaKey || event.altKey) return;
+    right.value = chosen.value;
+    show();
+  });
   viewer.hidden = false;
   let filled = false;
   const first = () => { if (!filled) { filled = true; fill(); } };
@@ -344,11 +374,57 @@ const gallery = viewer => {
     first();
     scene.value = index;
     fill();
-    const at = current().versions.findIndex(version => version.label === restorer);
-    if (at >= 0) { right.value = at; show(); }
+    const found = current().versions.findIndex(version => version.label === restorer);
+    if (found >= 0) { right.value = found; show(); }
     viewer.scrollIntoView({ block: "start" });
     stage.focus({ preventScroll: true });
   };
+};
+
+// the frames of a clip: a slider over them, and one row of pixels over time
+const clip = (viewer, at, go) => {
+  const find = role => viewer.querySelector(`[data-role=${role}]`);
+  const [play, frame, time] = ["play", "frame", "time"].map(find);
+  if (!frame) return { shown: () => {}, playing: () => false };
+  const clips = JSON.parse(viewer.dataset.clips);
+  let frames = [], now = 0, timer = 0, drawn = null;
+  const stop = () => {
+    clearInterval(timer);
+    timer = 0;
+    play.textContent = "Play";
+    go(now);
+  };
+  play.addEventListener("click", () => {
+    if (timer) return stop();
+    timer = setInterval(() => go(frames[(frames.indexOf(now) + 1) % frames.length]), 125);
+    play.textContent = "Stop";
+  });
+  frame.addEventListener("input", () => go(frames[Number(frame.value)]));
+  const profile = name => {
+    const box = find("profile"), all = box && read(`profiles-${viewer.dataset.section}`);
+    if (!box) return;
+    box.hidden = !all[name];
+    if (!all[name]) return;
+    find("row").textContent = all[name].row;
+    find("profiles").style.setProperty("--tall", `${clamp(3 * all[name].frames, 72, 400)}px`);
+    find("profiles").replaceChildren(...all[name].versions.map(version => make("figure", {}, make("img", {
+      src: version.view, alt: `Row ${all[name].row} over time, ${version.label}`, decoding: "async",
+    }), make("figcaption", { textContent: version.label }))));
+  };
+  const shown = i => {
+    const { clip: name, name: file } = at(i);
+    now = i;
+    if (name !== drawn) {
+      frames = clips[name];
+      frame.max = frames.length - 1;
+      drawn = name;
+      profile(name);
+    }
+    frame.value = frames.indexOf(i);
+    frame.setAttribute("aria-valuetext", file);
+    time.textContent = `frame ${frames.indexOf(i) + 1} of ${frames.length}`;
+  };
+  return { shown, playing: () => timer !== 0 };
 };
 
 // ---- copying

@@ -3,14 +3,18 @@
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from itertools import chain, zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from restoration.benchmarks.clips import unit_means
 from restoration.benchmarks.datasets import identity
-from restoration.benchmarks.intervals import mean_interval, verdict
+from restoration.benchmarks.intervals import mean_interval
 from restoration.benchmarks.metrics import METRICS
+from restoration.benchmarks.pairing import better, by_restorer, comparable, independent, pairings, seedless
 from restoration.benchmarks.protocol import Protocol
 from restoration.errors import RequestError
 
@@ -22,7 +26,12 @@ SCHEMA = 1
 
 @dataclass(frozen=True)
 class Row:
-    """One metric of one restorer on one protocol. ``missing`` maps images without a value to the reason."""
+    """One metric of one restorer on one protocol. ``missing`` maps images without a value to the reason.
+
+    A metric of whole sets has no values of images but ``left_out``: of every group of images how many it has, and the
+    value without them; nothing below 8 images, and where the set lacks images. ``clusters`` maps images to what they
+    share with others, a clip, a clean image or a mask, so that they are no witnesses of their own.
+    """
 
     protocol: str
     restorer: str
@@ -36,6 +45,8 @@ class Row:
     seconds: float
     peak_mib: float
     missing: Mapping[str, str] = field(default_factory=dict)
+    left_out: Sequence[tuple[int, float]] = ()
+    clusters: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def key(self) -> tuple[str, str, str, str]:
@@ -45,7 +56,12 @@ class Row:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The mean difference ``restorer − baseline`` over the images that both have, paired by image."""
+    """The difference ``restorer − baseline`` over the images that both have, paired by image, and over their seeds.
+
+    Of a metric that is best at 1 it is that of the distances to 1. The interval is that of this pair alone; the verdict
+    holds for all pairs of restorers at once (Holm). ``n`` counts images that share a clip, a clean image or a mask as
+    one. ``needed`` is how many would tell both apart, were the difference what it is here.
+    """
 
     protocol: str
     restorer: str
@@ -57,6 +73,13 @@ class Comparison:
     high: float | None
     n: int
     verdict: str
+    seeds: int = 1
+    needed: int | None = None
+
+    @property
+    def better(self) -> bool:
+        """Return whether the restorer is better than the baseline, significantly or not."""
+        return better(self.difference, self.metric)
 
 
 @dataclass(frozen=True)
@@ -90,7 +113,9 @@ class Result:
     def to_json(self) -> str:
         """Return the document that ``result.json`` holds."""
         document: dict[str, Any] = {"schema": SCHEMA, "command": self.command, "provenance": self.provenance}
-        document["rows"] = [_without_empty(asdict(row), "missing") for row in self.rows]
+        document["rows"] = [
+            _without_empty(asdict(row), "missing", "left_out", "clusters") for row in self.rows
+        ]
         document["comparisons"] = [asdict(comparison) for comparison in self.comparisons]
         document["problems"] = list(self.problems)
         return (
@@ -101,30 +126,43 @@ class Result:
 
 def make_row(
     protocol: str, restorer: str, metric: str, convention: str, values: Mapping[str, float | str],
-    seconds: float = 0.0, peak_mib: float = 0.0,
+    seconds: float = 0.0, peak_mib: float = 0.0, clusters: Mapping[str, str] | None = None,
 ) -> Row:  # fmt: skip
-    """Return a row with mean and interval; ``values`` holds numbers, or reasons in words."""
+    """Return a row with mean and interval; ``values`` holds numbers, or reasons in words.
+
+    ``clusters`` are those of `Row`; the interval is over them.
+    """
     numbers = {name: value for name, value in values.items() if not isinstance(value, str)}
     missing = {name: value for name, value in values.items() if isinstance(value, str)}
-    mean = math.fsum(numbers.values()) / len(numbers) if numbers else None
-    interval = mean_interval(list(numbers.values()), METRICS[metric].ceiling)
-    return Row(
-        protocol, restorer, metric, convention, mean, interval.low, interval.high, len(numbers), numbers,
-        round(seconds, 3), round(peak_mib, 1), missing,
+    counted = unit_means(numbers, convention)
+    mean = math.fsum(counted) / len(counted) if counted else None
+    shared = {
+        name: cluster for name, cluster in (clusters or {}).items() if name in values and cluster != name
+    }
+    row = Row(
+        protocol, restorer, metric, convention, mean, None, None, len(numbers), numbers, round(seconds, 3),
+        round(peak_mib, 1), missing, clusters=shared,
     )  # fmt: skip
+    kind = METRICS[metric]
+    spread = independent(np.array(counted), list(numbers), row) if counted else np.array([])
+    low, high = mean_interval(spread, kind.ceiling, floor=kind.floor)
+    return replace(row, low=low, high=high)
 
 
 def compare(rows: Sequence[Row], baseline: str | None = None) -> list[Comparison]:
-    """Return every restorer against the baseline (by default the first), per protocol, metric and convention."""
-    names = list(dict.fromkeys(row.restorer for row in rows))
-    against = baseline or (names[0] if names else "")
-    references = {(r.protocol, r.metric, r.convention): r for r in rows if r.restorer == against}
-    found = []
+    """Return every restorer against the baseline (by default the first), per protocol, metric and convention.
+
+    Restorers that differ in ``[seed=…]`` alone are one, which is compared over images and seeds.
+    """
+    columns: dict[tuple[str, str, str], list[Row]] = {}
     for row in rows:
-        reference = references.get((row.protocol, row.metric, row.convention))
-        if reference is not None and row.restorer != against:
-            found += _compared(row, reference)
-    return found
+        if comparable(row):
+            columns.setdefault((row.protocol, row.metric, row.convention), []).append(row)
+    against = baseline or (rows[0].restorer if rows else "")
+    found = [c for key, column in columns.items() for c in _comparisons(*key, column, against)]
+    places = {row.key: i for i, row in enumerate(rows)}
+    # in the order of the rows; a restorer of several seeds stands where the first of them does
+    return [comparison for comparison, first in sorted(found, key=lambda entry: places[entry[1].key])]
 
 
 def merge(parts: Sequence[Result], baseline: str | None = None) -> Result:
@@ -145,7 +183,7 @@ def merge(parts: Sequence[Result], baseline: str | None = None) -> Result:
         name: record | {"images": _identity(record, images[name])}
         for name, record in parts[0].provenance.get("protocols", {}).items()
     }
-    provenance = {**parts[0].provenance, "images": images, "protocols": records}
+    provenance = {**parts[0].provenance, "images": images, **({"protocols": records} if records else {})}
     return Result(
         parts[0].command, provenance, rows, compare(rows, baseline), problems, parts[0].order, sets
     )  # fmt: skip
@@ -159,25 +197,36 @@ def read_result(path: Path) -> Result | None:
         raise RequestError(f"{path}: not readable as JSON: {error}") from None
     if not isinstance(document, dict) or document.get("schema") != SCHEMA or "rows" not in document:
         return None
-    rows = [Row(**row) for row in document["rows"]]
+    rows = [
+        Row(**row | {"left_out": tuple((size, value) for size, value in row.get("left_out", ()))})
+        for row in document["rows"]
+    ]
     comparisons = [Comparison(**c) for c in document.get("comparisons", [])]
     return Result(
         document["command"], document["provenance"], rows, comparisons, document.get("problems", [])
     )
 
 
-def _compared(row: Row, reference: Row) -> list[Comparison]:
-    shared = [name for name in row.per_image if name in reference.per_image]
-    if not shared:
-        return []
-    differences = [row.per_image[name] - reference.per_image[name] for name in shared]
-    interval, n = mean_interval(differences), len(shared)
-    return [
-        Comparison(
-            row.protocol, row.restorer, reference.restorer, row.metric, row.convention,
-            math.fsum(differences) / n, interval.low, interval.high, n, verdict(interval, n),
-        )
-    ]  # fmt: skip
+def _comparisons(
+    protocol: str, metric: str, convention: str, rows: Sequence[Row], baseline: str
+) -> list[tuple[Comparison, Row]]:
+    """Return the comparisons of one column with their first rows; its verdicts are those of all against all."""
+    restorers, found = by_restorer(rows), []
+    against = next(
+        (n for n, s in restorers.items() if baseline in (n, seedless(n), *(row.restorer for row in s.values()))),
+        None,
+    )  # fmt: skip
+    for pair in pairings(restorers, metric) if against else []:
+        if against not in (pair.restorer, pair.other):
+            continue
+        p = pair if pair.other == against else pair.turned
+        said = "significant" if p.verdict in ("better", "worse") else p.verdict
+        comparison = Comparison(
+            protocol, p.restorer, p.other, metric, convention, p.difference, p.low, p.high, p.n, said, p.seeds,
+            p.needed,
+        )  # fmt: skip
+        found.append((comparison, next(iter(restorers[p.restorer].values()))))
+    return found
 
 
 def _joined(parts: Sequence[Row], order: Sequence[str], sets: Mapping[str, "Sets"]) -> Row:
@@ -189,9 +238,9 @@ def _joined(parts: Sequence[Row], order: Sequence[str], sets: Mapping[str, "Sets
     values: dict[str, float | str] = {}
     for part in parts:
         values |= {**part.per_image, **part.missing}
-    return make_row(
-        *parts[0].key, {name: values[name] for name in order if name in values}, seconds, peak_mib
-    )  # fmt: skip
+    clusters = {name: cluster for part in parts for name, cluster in part.clusters.items()}
+    found = {name: values[name] for name in order if name in values}
+    return make_row(*parts[0].key, found, seconds, peak_mib, clusters)
 
 
 def _identity(record: Mapping[str, Any], images: Mapping[str, Mapping[str, str]]) -> str:

@@ -14,8 +14,9 @@ from restoration.benchmarks.cache import Cache
 from restoration.benchmarks.datasets import Case, cases, identity
 from restoration.benchmarks.measuring import Measuring, Tally, Watcher
 from restoration.benchmarks.metrics import METRICS
+from restoration.benchmarks.pairing import seedless
 from restoration.benchmarks.protocol import Protocol, load_protocol
-from restoration.benchmarks.provenance import circumstances, command_line
+from restoration.benchmarks.provenance import circumstances, command_line, metric_weights
 from restoration.benchmarks.result import Result, Row, compare, make_row
 from restoration.benchmarks.samples import Sample, load_sample, loaded_ahead
 from restoration.benchmarks.sets import Sets
@@ -69,8 +70,9 @@ def benchmark(
     """
     inference = inference or Inference(precision="fp32")
     check_scales(restorers, protocols)
-    if baseline is not None and baseline not in restorers:
-        raise RequestError(f"--compare {baseline}: not one of the restorers{nearest(baseline, restorers)}")
+    known = dict.fromkeys([*restorers, *map(seedless, restorers)])  # of several seeds, all together too
+    if baseline is not None and baseline not in known:
+        raise RequestError(f"--compare {baseline}: not one of the restorers{nearest(baseline, known)}")
     root = data or data_root()
     images = {protocol.name: cases(protocol, root) for protocol in protocols}
     rows: list[Row] = []
@@ -81,7 +83,8 @@ def benchmark(
     for protocol in protocols:
         found = images[protocol.name]
         measuring = Measuring(protocol, restorers, inference, len(found), force_fid, cache, watchers)
-        facts = _measured(measuring, _share(protocol, found, rank, world), progress)
+        measuring.sets.refer(root, rank, world)
+        facts = _measured(measuring, share(protocol, found, rank, world), progress)
         provenance["protocols"][protocol.name] = _record(protocol, facts)
         provenance["images"][protocol.name] = facts
         sets[protocol.name] = measuring.sets
@@ -89,6 +92,7 @@ def benchmark(
         if cached := {name: tally.cached for name, tally in measuring.tallies.items() if tally.cached}:
             provenance.setdefault("cached", {})[protocol.name] = cached
     provenance["restorers"] = {name: _restorer_record(restorer) for name, restorer in restorers.items()}
+    provenance |= metric_weights()
     order = {name: [case.name for case in found] for name, found in images.items()}
     return Result(
         command_line(), provenance, rows, compare(rows, baseline), order=order, sets=sets
@@ -110,7 +114,7 @@ def check_scales(restorers: Mapping[str, Restorer], protocols: Sequence[Protocol
                 )
 
 
-def _share(protocol: Protocol, images: Sequence[Case], rank: int, world: int) -> list[tuple[int, Case]]:
+def share(protocol: Protocol, images: Sequence[Case], rank: int, world: int) -> list[tuple[int, Case]]:
     """Return the images of this rank with their places; frames that are compared with the one before stay together."""
     placed = list(enumerate(images))
     if not isinstance(protocol.source, Frames):
@@ -140,6 +144,7 @@ def _measured(
             measuring.lose(*sample)
         if progress is not None:
             progress(protocol.name, done, len(ours))
+    measuring.finish()
     return facts
 
 
@@ -150,7 +155,8 @@ def _rows(measuring: Measuring, restorer: str, tally: Tally) -> list[Row]:
             rows += measuring.sets.rows(restorer, metric, tally.seconds, tally.peak_mib)
         else:
             head = (protocol.name, restorer, metric, protocol.convention(metric))
-            rows.append(make_row(*head, tally.values[metric], tally.seconds, tally.peak_mib))
+            values = tally.values[metric]
+            rows.append(make_row(*head, values, tally.seconds, tally.peak_mib, measuring.clusters))
     return rows
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from torch import Tensor
 
 from restoration.benchmarks.datasets import Case, pixels_sha256
+from restoration.benchmarks.flows import read_flow
 from restoration.benchmarks.protocol import Protocol
 from restoration.degradations.plain import GREY
 from restoration.errors import ImageError
@@ -27,7 +28,8 @@ class Sample:
     """A clean and a degraded image, with hashes of their files and of the clean pixels.
 
     ``clean`` is None where there is nothing to compare with; the hashes are those of the degraded image then. ``mask``
-    (1, 1, H, W) is 1 in holes.
+    (1, 1, H, W) is 1 in holes; ``flow`` (1, 2, H, W) leads from the clean frame before to this one, where it is known.
+    ``cluster`` is that of the `Case`.
     """
 
     name: str
@@ -39,6 +41,8 @@ class Sample:
     pixels_sha256: str
     degraded_sha256: str | None = None
     mask: Tensor | None = None
+    flow: Tensor | None = None
+    cluster: str = ""
 
 
 def load_sample(protocol: Protocol, case: Case, position: int = 0, total: int = 1) -> Sample:
@@ -62,7 +66,7 @@ def load_sample(protocol: Protocol, case: Case, position: int = 0, total: int = 
     hashes = [None if path is None else file_sha256(path) for path in (case.clean, case.degraded)]
     return Sample(
         case.name, position, total, clean, made.image, hashes[0] or "", pixels_sha256(samples), hashes[1],
-        made.mask,
+        made.mask, _flow(protocol, case, samples), case.cluster,
     )  # fmt: skip
 
 
@@ -70,7 +74,20 @@ def _without_clean(protocol: Protocol, case: Case, position: int, total: int) ->
     assert case.degraded is not None, "a case has a clean file or a given one"
     samples = read_samples(case.degraded)
     degraded, digest = in_colour(samples, protocol.colour), file_sha256(case.degraded)
-    return Sample(case.name, position, total, None, degraded, digest, pixels_sha256(samples))
+    return Sample(
+        case.name, position, total, None, degraded, digest, pixels_sha256(samples), cluster=case.cluster
+    )
+
+
+def _flow(protocol: Protocol, case: Case, clean: np.ndarray) -> Tensor | None:
+    """Return the known flow that leads to a frame, cut as its clean image (H, W, C) is; None where none is known."""
+    if case.flow is None:
+        return None
+    flow = read_flow(case.flow)
+    if flow.shape[-2:] != clean.shape[:2]:
+        expected = f"{clean.shape[1]}x{clean.shape[0]}"
+        raise ImageError(f"{case.flow}: {_size(flow)} pixels; expected the {expected} of {case.clean}")
+    return cropped(flow, protocol.scale)
 
 
 def in_colour(samples: np.ndarray, colour: str) -> Tensor:

@@ -10,19 +10,20 @@ from torch import Tensor
 
 from restoration import distributed
 from restoration.apply import Inference
-from restoration.benchmarks.command import named_restorers
+from restoration.benchmarks.command import joined, lacking, named_restorers
 from restoration.benchmarks.conventions import chosen
+from restoration.benchmarks.gallery import Gallery
 from restoration.benchmarks.libraries import Measurer, measurer
-from restoration.benchmarks.pairs import are_grey, loaded, matched
+from restoration.benchmarks.matching import Folders
+from restoration.benchmarks.pairs import score_pairs
 from restoration.benchmarks.protocol import Protocol, load_pairs_protocol, load_protocols
-from restoration.benchmarks.provenance import circumstances, command_line
+from restoration.benchmarks.report import write_result
 from restoration.benchmarks.result import Result, Row, make_row, merge
 from restoration.benchmarks.run import benchmark
 from restoration.benchmarks.samples import Sample
 from restoration.benchmarks.scores import Score
 from restoration.benchmarks.table import conventions_table
-from restoration.errors import ImageError, RequestError
-from restoration.files import atomic
+from restoration.errors import RequestError
 from restoration.image import quantise
 from restoration.restorers.network import Restorer
 
@@ -60,7 +61,9 @@ class Recorder:
         for i, measure in enumerate(self.measurers):
             values = {name: own[name][i] if name in own else like.missing[name] for name in images}
             what = measure.convention.metric, measure.described(protocol.border)
-            rows.append(make_row(protocol.name, restorer, *what, values, like.seconds, like.peak_mib))
+            rows.append(
+                make_row(protocol.name, restorer, *what, values, like.seconds, like.peak_mib, like.clusters)
+            )
         return rows
 
 
@@ -77,74 +80,57 @@ def by_conventions(
     data: Path | None = None,
     rank: int = 0,
     world: int = 1,
+    gallery: Gallery | None = None,
 ) -> Result:
-    """Return what every restorer reaches on every protocol by every convention."""
+    """Return what every restorer reaches on every protocol by every convention; ``gallery`` takes the pictures."""
     plain = [replace(protocol, metrics=(METRIC,)) for protocol in protocols]
     recorder = Recorder(measures)
-    found = benchmark(restorers, plain, data=data, inference=how, watchers=[recorder], rank=rank, world=world)
-    named = {protocol.name: protocol for protocol in plain}
-    rows = [
-        row
-        for like in found.rows if like.metric == METRIC
-        for row in recorder.rows(named[like.protocol], like.restorer, like)
-    ]  # fmt: skip
-    provenance = {**found.provenance, "conventions": _records(measures, protocols)}
-    return replace(found, provenance=provenance, rows=rows, comparisons=())
+    watchers = [recorder, *([gallery] if gallery is not None else [])]
+    found = benchmark(restorers, plain, data=data, inference=how, watchers=watchers, rank=rank, world=world)
+    return _side_by_side(found, recorder, plain)
 
 
 def pairs_by_conventions(
-    restored: Path, clean: Path, measures: Sequence[Measurer], settings: Sequence[str] = ()
+    folders: Folders,
+    measures: Sequence[Measurer],
+    settings: Sequence[str] = (),
+    gallery: Gallery | None = None,
+    rank: int = 0,
+    world: int = 1,
 ) -> Result:
     """Return the values of restored files against clean ones by every convention; settings as in `score_pairs`."""
-    protocol = load_pairs_protocol(settings, [METRIC])
-    entries = matched(restored, clean, None)
-    given = {setting.partition("=")[0].strip() for setting in settings}
-    if "colour" not in given and are_grey(
-        path for entry in entries for path in (entry.restored, entry.clean) if path
-    ):
-        protocol = load_pairs_protocol([*settings, "colour=grey"], [METRIC])
     recorder = Recorder(measures)
-    hashes: dict[str, dict[str, str]] = {}
-    problems: list[str] = []
-    for entry in entries:
-        try:
-            images = loaded(entry, protocol)
-        except ImageError as error:
-            problems.append(str(error))
-            continue
-        assert images.clean is not None, "entries were matched with clean files"
-        key = protocol.name, restored.name, entry.name
-        recorder.note(key, protocol.border, images.restored, images.clean)
-        hashes[entry.name] = images.hashes
-    like = make_row(protocol.name, restored.name, METRIC, "", dict.fromkeys(hashes, 0.0))
-    provenance = circumstances(torch.device("cpu"))
-    provenance |= {"images": {protocol.name: hashes}, "conventions": _records(measures, [protocol])}
-    return Result(command_line(), provenance, recorder.rows(protocol, restored.name, like), problems=problems)
+    found = score_pairs(
+        folders, None, [METRIC], settings, gallery=gallery, watchers=[recorder], rank=rank, world=world
+    )
+    return _side_by_side(found, recorder, [load_pairs_protocol(settings, [METRIC], folders.clips)])
 
 
 def compared(
-    words: Sequence[str], settings: Sequence[str], names: str, pairs: tuple[Path, Path] | None, how: Inference
-) -> Result:
-    """Return what the command asks for: ``PROTOCOL[,PROTOCOL] RESTORER...`` or two folders, by conventions."""
-    measures = measurers(names)
-    if pairs:
-        return pairs_by_conventions(*pairs, measures, settings)
-    if len(words) < 2:
+    words: Sequence[str], settings: Sequence[str], names: str, folders: Folders | None, how: Inference
+) -> tuple[Result, Gallery]:
+    """Return what the command asks for by conventions, and pictures: ``PROTOCOL[,PROTOCOL] RESTORER...`` or folders."""
+    measures, gallery = measurers(names), Gallery()
+    if folders is None and len(words) < 2:
         raise RequestError(
-            "--conventions: expected PROTOCOL[,PROTOCOL] RESTORER..., or --pairs RESTORED CLEAN"
+            "--conventions: expected PROTOCOL[,PROTOCOL] RESTORER..., or --pairs RESTORED... CLEAN"
         )
-    protocols, restorers = load_protocols(words[0], settings, [METRIC]), named_restorers(words[1:])
+    protocols = [] if folders else load_protocols(words[0], settings, [METRIC])
+    restorers = {} if folders else named_restorers(words[1:])
     rank, world = distributed.rank(), distributed.world()
-    with distributed.process_group(torch.device(how.device)):
-        found = by_conventions(restorers, protocols, measures, how, rank=rank, world=world)
-        parts = distributed.gather(found)
+    with distributed.process_group(torch.device("cpu") if folders else torch.device(how.device)):
+        if folders:
+            found = pairs_by_conventions(folders, measures, settings, gallery, rank, world)
+        else:
+            found = by_conventions(restorers, protocols, measures, how, None, rank, world, gallery)
+        parts = distributed.gather((found, gallery))
     if world == 1:
-        return found
-    return replace(merge(parts), comparisons=())
+        return found, gallery
+    return replace(merge([part for part, _ in parts]), comparisons=()), joined([shown for _, shown in parts])
 
 
-def show(result: Result, out: Path | None, quiet: bool, json: bool) -> int:
-    """Print the table (or JSON), write ``result.json`` and ``table.md``; return 1 where a pair has no value."""
+def show(result: Result, gallery: Gallery, out: Path | None, quiet: bool, json: bool) -> int:
+    """Print the table (or JSON), write the files, and return the exit code: 1 where a pair has no value."""
     if distributed.rank() > 0:
         return 0
     if json:
@@ -152,16 +138,25 @@ def show(result: Result, out: Path | None, quiet: bool, json: bool) -> int:
     elif not quiet:
         print(conventions_table(result))
     if out is not None:
-        texts = {"result.json": result.to_json(), "table.md": conventions_table(result, images=True)}
-        for name, text in texts.items():
-            with atomic(out / name) as stream:
-                stream.write(text.encode())
+        paths = write_result(out, result, gallery)
         if not quiet and not json:
-            print(f"wrote {', '.join(str(out / name) for name in texts)}")
-    lacking = [f"{r.protocol}: {r.restorer}: {n}: {why}" for r in result.rows for n, why in r.missing.items()]
-    for line in dict.fromkeys([*result.problems, *lacking]):
+            print(f"wrote {', '.join(map(str, paths))}")
+    unscored = lacking(result)
+    for line in dict.fromkeys([*result.problems, *unscored]):
         print(f"restoration: {line}", file=sys.stderr)
-    return 1 if result.problems or lacking else 0
+    return 1 if result.problems or unscored else 0
+
+
+def _side_by_side(found: Result, recorder: Recorder, protocols: Sequence[Protocol]) -> Result:
+    """Return a result whose rows are those of every convention; images without values are those that it lacks."""
+    named = {protocol.name: protocol for protocol in protocols}
+    rows = [
+        row
+        for like in found.rows if like.metric == METRIC
+        for row in recorder.rows(named[like.protocol], like.restorer, like)
+    ]  # fmt: skip
+    provenance = {**found.provenance, "conventions": _records(recorder.measurers, protocols)}
+    return replace(found, provenance=provenance, rows=rows, comparisons=())
 
 
 def _as_file(image: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -25,16 +25,14 @@ from torch import Tensor
 
 from restoration import distributed
 from restoration.benchmarks.growth_apply import enlarge, observed
+from restoration.benchmarks.pairs import score_pairs
 from restoration.benchmarks.peers import peer, run
-from restoration.benchmarks.protocol import Protocol
 from restoration.benchmarks.result import Result, merge
-from restoration.benchmarks.run import benchmark
 from restoration.benchmarks.timing import alternate, environment, medians
 from restoration.benchmarks.untrained import drawn_trunks, lpips_package
 from restoration.errors import RestorationError
 from restoration.image import find_images, quantise, read, read_samples, write_image
 from restoration.losses.colour import luma
-from restoration.weights import load
 
 METRICS = ("psnr-y", "ssim-y", "ms-ssim", "lpips-alex", "gmsd", "vif")
 CHEAP = ("psnr-y", "ssim-y")  # for thousands of files
@@ -43,6 +41,7 @@ AGREEMENT = {"psnr-y": 5e-3, "ssim-y": 1e-4, "ms-ssim": 1e-4, "lpips-alex": 1e-5
 SIZE = (1224, 1632)
 MODULE = "restoration.benchmarks.speed_metrics"
 Values = dict[str, dict[str, float]]  # metric → image → value
+Calls = dict[str, Callable[[Tensor, Tensor], float]]
 
 
 def main() -> None:
@@ -97,9 +96,9 @@ def ours(root: Path, metrics: Sequence[str]) -> Values:
     return _values(_scored(root, metrics))
 
 
-def one_by_one(root: Path, metrics: Sequence[str]) -> Values:
+def one_by_one(root: Path, metrics: Sequence[str], calls: Calls | None = None) -> Values:
     """Return the values of piq and lpips, each metric called by itself on every pair of files."""
-    calls = package_calls()
+    calls = calls or package_calls()
     names = [path.name for path in find_images(root / "clean")]
     return {
         metric: {
@@ -110,7 +109,7 @@ def one_by_one(root: Path, metrics: Sequence[str]) -> Values:
     }
 
 
-def package_calls() -> dict[str, Callable[[Tensor, Tensor], float]]:
+def package_calls() -> Calls:
     """Return what a user of the packages would call for each metric, by the harness's conventions."""
     piq, alex = peer("piq", "piq"), lpips_package("alex")
 
@@ -142,7 +141,8 @@ def agreement(found: Values, theirs: Values) -> dict[str, float]:
 
 def speed(root: Path, metrics: Sequence[str], repeats: int) -> dict[str, Any]:
     """Return the seconds of both ways in turn, and how many times as long the packages take."""
-    ways = {"ours": lambda: ours(root, metrics), "one by one": lambda: one_by_one(root, metrics)}
+    calls = package_calls()  # networks are made once, on either side
+    ways = {"ours": lambda: ours(root, metrics), "one by one": lambda: one_by_one(root, metrics, calls)}
     seconds = alternate(ways, repeats)
     middle = medians(seconds)
     return {"seconds": seconds, "median": middle, "ratio": middle["one by one"] / middle["ours"]}
@@ -209,11 +209,9 @@ def score_share(root: Path, metrics: Sequence[str], out: Path | None) -> None:
 
 
 def _scored(root: Path, metrics: Sequence[str], rank: int = 0, world: int = 1) -> Result:
-    """Return what the harness finds of the pairs in a folder: the given images, left as they are."""
-    given: Mapping[str, Any] = {"name": "files", "folder": "restored"}
-    protocol = Protocol("pairs", "restoration", ("clean",), given, metrics=tuple(metrics))
+    """Return what ``restoration benchmark --pairs`` finds of two folders."""
     with drawn_trunks():
-        return benchmark({"identity": load("identity")}, [protocol], data=root, rank=rank, world=world)
+        return score_pairs(root / "restored", root / "clean", metrics, rank=rank, world=world)
 
 
 def _values(result: Result) -> Values:

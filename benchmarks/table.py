@@ -1,29 +1,14 @@
-"""Results as Markdown: the table of one run, conventions side by side, the README's tables of committed results."""
+"""Results as Markdown: the table of one run, and conventions side by side."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
-from typing import Any, TypeVar
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TypeVar
 
 from restoration.benchmarks.metrics import METRICS
-from restoration.benchmarks.result import Comparison, Result, Row, read_result
-from restoration.errors import RequestError
+from restoration.benchmarks.pairing import images_in_words, seedless
+from restoration.benchmarks.result import Comparison, Result, Row
+from restoration.benchmarks.seeds import with_pooled
 
-BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
-TASKS = {
-    "super-resolution": "Super-resolution",
-    "denoising": "Denoising",
-    "deblurring": "Deblurring",
-    "deraining": "Deraining",
-    "jpeg": "JPEG",
-    "low-light": "Low light",
-    "inpainting": "Inpainting",
-    "reflection-removal": "Reflection removal",
-    "video-super-resolution": "Video super-resolution",
-    "faces": "Faces",
-    "colourisation": "Colourisation",
-    "reconstruction": "Reconstruction",
-    "restoration": "Restoration",
-}
+LISTED = 8  # images that a line about gaps names
 T = TypeVar("T")
 
 
@@ -46,9 +31,9 @@ def signed(value: float, metric: str) -> str:
 
 def run_table(result: Result) -> str:
     """Return one Markdown table per protocol: means with intervals, differences, time and memory."""
-    sections = [_protocol_section(result, name) for name in _unique(row.protocol for row in result.rows)]
-    problems = [f"- {line}" for line in result.problems]
-    return "\n".join([*sections, *(["Not scored:", "", *problems, ""] if problems else []), _sure(result)])
+    sections = [_protocol_section(result, name) for name in unique(row.protocol for row in result.rows)]
+    sure = f"In brackets 95 % intervals of means over n images. {sureness(result.rows)}\n"
+    return "\n".join([*sections, *_problems(result), sure])
 
 
 def conventions_table(result: Result, images: bool = False) -> str:
@@ -57,86 +42,67 @@ def conventions_table(result: Result, images: bool = False) -> str:
     A column is one convention: "(ours)" where the library is not here and our own code computes what it would.
     """
     records = result.provenance["conventions"]
-    protocols = _unique(row.protocol for row in result.rows)
+    protocols = unique(row.protocol for row in result.rows)
     sections = [
         _side_by_side(
             [r for r in result.rows if r.protocol == name and r.metric.startswith(measure)], records, images
         )
         for name in protocols
-        for measure in _unique(r.metric.partition("-")[0] for r in result.rows if r.protocol == name)
+        for measure in unique(r.metric.partition("-")[0] for r in result.rows if r.protocol == name)
     ]
-    problems = [f"- {line}" for line in result.problems]
-    return "\n".join([*sections, *(["Not scored:", "", *problems, ""] if problems else [])])
-
-
-def readme_tables(results: Path) -> str:
-    """Return the README's tables from every result in a folder, one table per task and scale.
-
-    A column is one protocol under one convention, so that numbers made in different ways never stand together.
-    """
-    tables = [_summary(title, entries) for title, entries in _by_task(_committed(results)).items()]
-    side_by_side = [conventions_table(r) for r in _results(results).values() if _has_conventions(r)]
-    if side_by_side:
-        tables += [
-            "**One set of images by the conventions of several libraries**",
-            *map(str.rstrip, side_by_side),
-        ]
-    return "\n\n".join(tables)
-
-
-def fill_markers(text: str, tables: str) -> str:
-    """Return a README with everything between the two result markers replaced."""
-    if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(BEGIN) > text.index(END):
-        raise RequestError(f"README: expected one '{BEGIN}' and after it one '{END}'")
-    before, after = text.split(BEGIN)[0], text.split(END)[1]
-    return f"{before}{BEGIN}\n\n{tables}\n\n{END}{after}"
+    return "\n".join([*sections, *_problems(result)])
 
 
 def _protocol_section(result: Result, protocol: str) -> str:
-    rows = [row for row in result.rows if row.protocol == protocol]
-    columns = _unique((row.metric, row.convention) for row in rows)
+    measured = [row for row in result.rows if row.protocol == protocol]
+    rows = with_pooled(measured)
+    columns = unique((row.metric, row.convention) for row in rows)
     titles = _titles(columns)
     conventions = [f"{title}: {convention}" for title, (_, convention) in zip(titles, columns, strict=True)]
-    head = ["restorer", *titles, "seconds", "peak MiB"]
-    lines = [f"### {protocol}", "", _line(head), _line(["---", *["---:"] * (len(head) - 1)])]
-    for name in _unique(row.restorer for row in rows):
+    run = any(row.seconds or row.peak_mib for row in rows)  # else the images were made elsewhere
+    head = ["restorer", "n", *titles, *(["seconds", "peak MiB"] if run else [])]
+    lines = [f"### {protocol}", "", line(head), line(["---", *["---:"] * (len(head) - 1)])]
+    for name in unique(row.restorer for row in rows):
         own = {(row.metric, row.convention): row for row in rows if row.restorer == name}
         first = next(iter(own.values()))
-        cells = [_cell(own[column]) if column in own else "–" for column in columns]
-        lines.append(_line([name, *cells, f"{first.seconds:.2f}", f"{first.peak_mib:.0f}"]))
+        n = max(row.n for row in own.values())
+        cells = [cell(own[column], n) if column in own else "–" for column in columns]
+        cost = [f"{first.seconds:.2f}", f"{first.peak_mib:.0f}"] if run else []
+        lines.append(line([name, str(n), *cells, *cost]))
     compared = [_sentence(c) for c in result.comparisons if c.protocol == protocol]
-    return "\n".join([*lines, "", *(f"- {c}" for c in compared), *(f"- {c}" for c in conventions), ""])
+    compared += _over_seeds(measured, rows)
+    said = [*compared, *_lacking(rows), *conventions]
+    return "\n".join([*lines, "", *(f"- {sentence}" for sentence in said), ""])
 
 
 def _side_by_side(rows: Sequence[Row], records: Mapping[str, Mapping[str, str]], images: bool) -> str:
     """Return the table of one protocol and measure, and in a line each what the columns are."""
-    columns = _unique(row.convention for row in rows)
-    titles = [_column(records[column]) for column in columns]
+    columns = unique(row.convention for row in rows)
+    titles = [convention_title(records[column]) for column in columns]
     measure = rows[0].metric.partition("-")[0]
-    lines = [f"**{rows[0].protocol}, {measure}**", "", _line(["restorer", "n", *titles])]
-    lines.append(_line(["---", *["---:"] * (len(columns) + 1)]))
-    for name in _unique(row.restorer for row in rows):
+    lines = [f"**{rows[0].protocol}, {measure}**", "", line(["restorer", "n", *titles])]
+    lines.append(line(["---", *["---:"] * (len(columns) + 1)]))
+    for name in unique(row.restorer for row in rows):
         own = {row.convention: row for row in rows if row.restorer == name}
-        cells = [_mean(own[column]) if column in own else "–" for column in columns]
-        lines.append(_line([name, str(max(row.n for row in own.values())), *cells]))
-        scored = _unique(image for row in own.values() for image in (*row.per_image, *row.missing))
+        n = max(row.n for row in own.values())
+        cells = [cell(own[column], n) if column in own else "–" for column in columns]
+        lines.append(line([name, str(n), *cells]))
+        scored = unique(image for row in own.values() for image in (*row.per_image, *row.missing))
         for image in scored if images else ():
             values = [
                 (own[c].per_image.get(image), own[c].metric) if c in own else (None, "") for c in columns
             ]
-            lines.append(_line([f"{name}: {image}", "1", *(number(*value) for value in values)]))
+            lines.append(line([f"{name}: {image}", "1", *(number(*value) for value in values)]))
     notes = [
         f"- {title}: {_note(column, records[column])}" for title, column in zip(titles, columns, strict=True)
     ]
-    return "\n".join([*lines, "", *notes, ""])
+    lacking = [f"- {sentence}" for sentence in _lacking(rows)]
+    return "\n".join([*lines, "", *notes, *lacking, ""])
 
 
-def _column(record: Mapping[str, str]) -> str:
+def convention_title(record: Mapping[str, str]) -> str:
+    """Return what a column of one convention is headed: "(ours)" where our own code stands in for a library."""
     return record["name"] + (" (ours)" if record["by"] == "ours" and record["library"] else "")
-
-
-def _mean(row: Row) -> str:
-    return number(row.mean, row.metric) + (f" ({len(row.missing)} missing)" if row.missing else "")
 
 
 def _note(convention: str, record: Mapping[str, str]) -> str:
@@ -156,100 +122,117 @@ def _titles(columns: Sequence[tuple[str, str]]) -> list[str]:
     ]
 
 
-def _cell(row: Row) -> str:
+def cell(row: Row, n: int, *further: str) -> str:
+    """Return a mean with its interval, over how many images where that is not ``n``, and what it lacks."""
     interval = ends(row.low, row.high, row.metric)
-    lacking = f" ({len(row.missing)} missing)" if row.missing else ""
-    return number(row.mean, row.metric) + (f" ({interval})" if interval else "") + lacking
+    notes = [*([interval] if interval else []), *further]
+    if row.n not in (0, n):
+        notes.append(f"n = {row.n}")
+    if row.missing and not (row.mean is None and METRICS[row.metric].kind == "set"):
+        notes.append(f"{_lost(row)} missing")
+    return number(row.mean, row.metric) + (f" ({'; '.join(notes)})" if notes else "")
+
+
+def gaps(rows: Sequence[Row]) -> Iterator[tuple[str, str, str, str]]:
+    """Yield protocol, restorer, what of it has no value, and why: metrics, or images by name, each reason once."""
+    found: dict[tuple[str, str, str, tuple[str, ...]], list[str]] = {}
+    labels = _labels(rows)
+    for row in rows:
+        reasons: dict[str, list[str]] = {}
+        for name, why in row.missing.items():
+            reasons.setdefault(why, []).append(name)
+        for why, names in reasons.items():
+            of_set = METRICS[row.metric].kind == "set" and row.mean is None
+            whole = of_set or (not row.per_image and len(reasons) == 1 and len(names) > 1)
+            key = row.protocol, row.restorer, why, () if whole else tuple(names)
+            found.setdefault(key, []).append(labels[row.key])
+    for (protocol, restorer, why, names), metrics in found.items():
+        own = [labels[row.key] for row in rows if (row.protocol, row.restorer) == (protocol, restorer)]
+        more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
+        images = ", ".join(names[:LISTED]) + more
+        what = "" if metrics == own and names else ", ".join(metrics)
+        yield protocol, restorer, " of ".join(part for part in (what, images) if part), why
+
+
+def _labels(rows: Sequence[Row]) -> dict[tuple[str, str, str, str], str]:
+    """Return what a line calls a row's metric: with its convention where there are several of it."""
+    conventions: dict[str, set[str]] = {}
+    for row in rows:
+        conventions.setdefault(row.metric, set()).add(row.convention)
+    several = {metric for metric, own in conventions.items() if len(own) > 1}
+    return {
+        row.key: f"{row.metric} [{row.convention}]" if row.metric in several else row.metric for row in rows
+    }
 
 
 def _sentence(c: Comparison) -> str:
     interval = ends(c.low, c.high, c.metric, "+")
     difference = signed(c.difference, c.metric) + (f" ({interval})" if interval else "")
-    return f"{c.restorer} against {c.baseline}, {c.metric}: {difference}, {c.verdict}"
+    said = f"{c.restorer} against {c.baseline}, {c.metric}: {difference}, {c.verdict}"
+    if c.verdict == "significant" or c.needed is None:
+        return said
+    return f"{said}; {images_in_words(c.needed, c.n)} would tell them apart, in 80 of 100 studies"
 
 
-def _sure(result: Result) -> str:
-    sizes = sorted({row.n for row in result.rows})
-    over = ", ".join(map(str, sizes))
+def _over_seeds(own: Sequence[Row], rows: Sequence[Row]) -> list[str]:
+    """Return a line for each restorer that was measured with several seeds."""
+    names = unique(row.restorer for row in rows if row not in own)
+    seeds = {name: unique(r.restorer for r in own if seedless(r.restorer) == name) for name in names}
+    return [
+        f"{name}: mean over {len(measured)} seeds; its interval and its differences are over images and seeds"
+        for name, measured in seeds.items()
+    ]
+
+
+def sureness(rows: Sequence[Row]) -> str:
+    """Return in sentences by which laws the intervals of rows were found."""
+    seeded = len({seedless(row.restorer) for row in rows}) < len({row.restorer for row in rows})
+    said = []
+    if any(METRICS[row.metric].kind != "set" for row in rows):
+        over = "images, and over seeds where there are several" if seeded else "images"
+        said.append(f"Intervals: bootstrap over {over}, symmetric percentile-t; Student's t below 8 images.")
+    if any(METRICS[row.metric].kind == "set" for row in rows):
+        said.append(
+            "Those of numbers of whole sets: jackknife over 8 groups of images, each left out of all sets at once; "
+            "none below 8 images."
+        )
+    if any(row.clusters for row in rows):
+        said.append("Images that share a clip, a clean image or a mask count as one in them.")
+    if len({seedless(row.restorer) for row in rows}) > 2:
+        said.append(
+            "Each interval is that of one pair; what is called significant is so for all pairs of restorers of a "
+            "column at once (Holm)."
+        )
+    return " ".join([*said, "Below 8 images no difference is called significant."])
+
+
+def _lacking(rows: Sequence[Row]) -> list[str]:
+    """Return in a sentence each why values are missing."""
+    return [f"no value of {restorer}: {what}: {why}" for _, restorer, what, why in gaps(rows)]
+
+
+def _lost(row: Row) -> str:
+    """Return how many images have no value; a row of a set says so itself."""
+    return ", ".join(row.missing) if METRICS[row.metric].kind == "set" else str(len(row.missing))
+
+
+def _problems(result: Result) -> list[str]:
+    """Return what could not be scored at all, as Markdown."""
     return (
-        f"Means over n = {over} images, in brackets 95 % intervals: bootstrap over images, symmetric percentile-t; "
-        "Student's t below 8 images. "
-        "Below 8 images no difference is called significant.\n"
+        ["Not scored:", "", *(f"- {problem}" for problem in result.problems), ""] if result.problems else []
     )
 
 
-def _committed(results: Path) -> list[tuple[Row, Mapping[str, Any], Mapping[str, Any]]]:
-    """Return each row with its protocol's and its restorer's record; two files may not disagree about a row."""
-    found: dict[tuple[str, str, str, str], tuple[Row, Mapping[str, Any], Mapping[str, Any]]] = {}
-    origin: dict[tuple[str, str, str, str], Path] = {}
-    for path, result in _results(results).items():
-        for row in () if _has_conventions(result) else result.rows:
-            records = result.provenance
-            if row.key in found and found[row.key][0].per_image != row.per_image:
-                raise RequestError(
-                    f"{path} and {origin[row.key]}: different values for {row.restorer} on {row.protocol} "
-                    f"({row.metric}, {row.convention}); delete one"
-                )
-            origin[row.key] = path
-            protocol = records.get("protocols", {}).get(row.protocol, {})
-            found[row.key] = (
-                row,
-                protocol.get("settings", {}),
-                records.get("restorers", {}).get(row.restorer, {}),
-            )
-    return list(found.values())
-
-
-def _results(folder: Path) -> dict[Path, Result]:
-    """Return the results in a folder; files that hold something else, such as timings, are passed over."""
-    found = {path: read_result(path) for path in sorted(folder.rglob("*.json"))}
-    return {path: result for path, result in found.items() if result is not None}
-
-
-def _has_conventions(result: Result) -> bool:
+def has_conventions(result: Result) -> bool:
     """Return whether a result compares conventions, whose columns have a table of their own."""
     return "conventions" in result.provenance
 
 
-def _by_task(
-    found: Sequence[tuple[Row, Mapping[str, Any], Mapping[str, Any]]],
-) -> dict[str, list[tuple[Row, Mapping[str, Any]]]]:
-    """Return title → rows with their restorers' records: one table per task, scale and kind of image."""
-    tables: dict[tuple[int, int, str], list[tuple[Row, Mapping[str, Any]]]] = {}
-    for row, protocol, restorer in found:
-        task, scale = protocol.get("task", "restoration"), protocol.get("scale", 1)
-        title = TASKS[task] + (f" ×{scale}" if scale > 1 else "")
-        title += ", grey" if protocol.get("colour") == "grey" else ""
-        tables.setdefault((list(TASKS).index(task), scale, title), []).append((row, restorer))
-    return {key[2]: tables[key] for key in sorted(tables)}
-
-
-def _summary(title: str, entries: Sequence[tuple[Row, Mapping[str, Any]]]) -> str:
-    columns = sorted({(row.protocol, row.convention) for row, _ in entries})
-    marks = {convention: i + 1 for i, convention in enumerate(_unique(c for _, c in columns))}
-    metrics = {c: _unique(r.metric for r, _ in entries if (r.protocol, r.convention) == c) for c in columns}
-    head = [f"{p} {' / '.join(metrics[p, c])} ({marks[c]})" for p, c in columns]
-    lines = [f"**{title}**", "", _line(["restorer", "parameters", *head])]
-    lines.append(_line(["---", *["---:"] * (len(columns) + 1)]))
-    for name in sorted(_unique(row.restorer for row, _ in entries), key=lambda n: _size(entries, n)):
-        own = {(row.protocol, row.convention, row.metric): row for row, _ in entries if row.restorer == name}
-        cells = [
-            " / ".join(number(own[p, c, m].mean, m) if (p, c, m) in own else "–" for m in metrics[p, c])
-            if any(key[:2] == (p, c) for key in own) else ""
-            for p, c in columns
-        ]  # fmt: skip
-        lines.append(_line([name, f"{_size(entries, name)[0]:,}", *cells]))
-    notes = "; ".join(f"({i}) {convention}" for convention, i in marks.items())
-    return "\n".join([*lines, "", f"Conventions: {notes}."])
-
-
-def _size(entries: Iterable[tuple[Row, Mapping[str, Any]]], name: str) -> tuple[int, str]:
-    return next(restorer.get("parameters", 0) for row, restorer in entries if row.restorer == name), name
-
-
-def _line(cells: Iterable[str]) -> str:
+def line(cells: Iterable[str]) -> str:
+    """Return one line of a Markdown table."""
     return f"| {' | '.join(cells)} |"
 
 
-def _unique(names: Iterable[T]) -> list[T]:
+def unique(names: Iterable[T]) -> list[T]:
+    """Return each once, in order."""
     return list(dict.fromkeys(names))

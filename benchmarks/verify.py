@@ -1,7 +1,6 @@
 """Whether a result still holds: its rows measured again, and for each of them "equal" or what differs."""
 
 import json
-import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -11,44 +10,26 @@ from typing import Any
 
 import torch
 
-from restoration.benchmarks.again import SHOWN, measured_again
+from restoration.benchmarks.again import SHOWN, measured_again, recorded_protocol
+from restoration.benchmarks.datasets import identity
+from restoration.benchmarks.findings import (
+    Finding,
+    compared,
+    contradiction,
+    ends_differ,
+    is_number,
+    misshapen,
+    other_records,
+    short,
+)
 from restoration.benchmarks.metrics import METRICS
+from restoration.benchmarks.protocol import TOY
 from restoration.benchmarks.result import Comparison, Result, Row, compare, read_result
-from restoration.benchmarks.table import number
+from restoration.benchmarks.table import ends, signed
 from restoration.config import nearest
 from restoration.errors import RequestError, RestorationError
 
-NAMED = 3  # images that are named where values differ
-EXACT = 1e-9  # of what is computed from a row's own values
-SAME = ("torch", "numpy", "pillow")  # versions that shape numbers
-# how far values may lie apart, in units of the last digit that a metric is written with
-TOLERANCES = {
-    "the same machine and versions": 1.0,
-    "another processor or other versions": 10.0,
-    "another kind of device": 50.0,
-    "bfloat16": 500.0,
-}
-
-
-@dataclass(frozen=True)
-class Finding:
-    """What measuring one row again has shown: equal where ``differences`` is empty."""
-
-    row: Row
-    differences: tuple[str, ...]
-    largest: float = math.nan  # difference of any value; nan where none could be compared
-    tolerance: float = math.nan
-    because: str = ""
-
-    @property
-    def line(self) -> str:
-        """Return it in one line."""
-        name = f"{self.row.protocol}  {self.row.restorer}  {self.row.metric}"
-        if self.differences:
-            return f"differs  {name}: {'; '.join(self.differences)}"
-        value = number(self.row.mean, self.row.metric)
-        span = f"largest difference {self.largest:.2g}, tolerance {self.tolerance:g}: {self.because}"
-        return f"equal    {name}: {value} ({span})"
+Key = tuple[str, str, str, str]  # of a comparison
 
 
 @dataclass(frozen=True)
@@ -62,20 +43,17 @@ class Verification:
 
     @property
     def equal(self) -> bool:
-        """Return whether every row is, and nothing in the file was edited."""
-        return not self.problems and all(not finding.differences for finding in self.findings)
+        """Return whether every row that has something to compare is, and nothing in the file was edited."""
+        return not self.problems and bool(self.count("equal")) and not self.count("differs")
+
+    def count(self, word: str) -> int:
+        """Return how many rows are "equal", "differs" or "not comparable"."""
+        return sum(finding.word == word for finding in self.findings)
 
     def to_dict(self) -> dict[str, Any]:
         """Return it for JSON."""
-        rows = [
-            {"protocol": f.row.protocol, "restorer": f.row.restorer, "metric": f.row.metric}
-            | {"convention": f.row.convention, "equal": not f.differences, "differences": f.differences}
-            | {"largest": None if math.isnan(f.largest) else f.largest, "because": f.because}
-            | {"tolerance": None if math.isnan(f.tolerance) else f.tolerance}
-            for f in self.findings
-        ]
         head = {"file": str(self.path), "equal": self.equal, "problems": list(self.problems)}
-        return head | {"notes": list(self.notes), "rows": rows}
+        return head | {"notes": list(self.notes), "rows": [finding.to_dict() for finding in self.findings]}
 
 
 def committed() -> list[Path]:
@@ -90,9 +68,15 @@ def load_rows(path: Path) -> Result:
         raise RequestError(f"{path}: no such file; expected the result.json of a benchmark")
     try:
         result = read_result(path)
-    except (AttributeError, KeyError, TypeError) as error:
+    except RequestError:
+        raise
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise RequestError(f"{path}: not a whole result: {error}") from None
+    if result is not None and (complaint := misshapen(result)):
+        raise RequestError(f"{path}: not a whole result: {complaint}")
     if result is not None:
+        if not result.rows:
+            raise RequestError(f"{path}: a result without rows; expected at least one to measure again")
         return result
     document = json.loads(path.read_text(encoding="utf-8"))
     command = document.get("command") if isinstance(document, dict) else None
@@ -101,7 +85,10 @@ def load_rows(path: Path) -> Result:
 
 
 def wanted_rows(results: Mapping[Path, Result], patterns: Sequence[str]) -> dict[Path, list[Row]]:
-    """Return the rows of each file that fit a pattern PROTOCOL[/RESTORER[/METRIC]], in which ``*`` is any text."""
+    """Return the rows of each file that fit a pattern; ``*`` is any text in it.
+
+    Patterns are PROTOCOL[/RESTORER[/METRIC[/CONVENTION]]].
+    """
     if not patterns:
         return {path: list(result.rows) for path, result in results.items()}
     found: dict[Path, list[Row]] = {path: [] for path in results}
@@ -127,119 +114,101 @@ def verify(
     folders: Sequence[Path] = (),
     on: torch.device | None = None,
 ) -> Verification:
-    """Return what differs when these rows of a result are measured again; nothing is taken from a cache."""
+    """Return what differs when these rows of a result are measured again; nothing is taken from a cache.
+
+    What a file says beside its rows is held against them: comparisons, and what it calls images and restorers.
+    """
     findings, notes = [], list[str]()
     for group in _groups(rows):
-        edited = {row.key: _edited(row) for row in group}
+        edited = {row.key: contradiction(row) for row in group}
         whole = [row for row in group if not edited[row.key]]
         findings += [Finding(row, (edited[row.key],)) for row in group if edited[row.key]]
         if not whole:
             continue
         try:
             now = measured_again(result, whole, folders, on)
-        except (RestorationError, KeyError, TypeError) as error:  # the latter two: records were edited
+        except (
+            RestorationError,
+            AttributeError,
+            LookupError,
+            TypeError,
+            ValueError,
+        ) as error:  # edited records
             reason = (
                 str(error).splitlines()[0] if isinstance(error, RestorationError) else f"records: {error}"
             )
             findings += [Finding(row, (reason,)) for row in whole]
             continue
-        others = list(_other_images(result, now, whole[0].protocol))
-        findings += [_compared(row, result, now, others) for row in whole]
+        others = list(_other_images(result, now, whole[0].protocol, whole[0].restorer))
+        others += _other_restorer(result, now, whole[0].restorer)
+        findings += [compared(row, result, now, others) for row in whole]
         notes += _circumstances(result, now)
-    return Verification(path, findings, list(_edited_comparisons(result)), list(dict.fromkeys(notes)))
-
-
-def tolerance(row: Row, then: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[float, str]:
-    """Return how far a row's values may lie apart, and why: by device, precision, processor and versions."""
-    devices = [str(p.get("hardware", {}).get("device", "cpu")).partition(":")[0] for p in (then, now)]
-    machines = [
-        (
-            {k: v for k, v in p.get("hardware", {}).items() if k != "device"},
-            [p["versions"].get(n) for n in SAME],
-        )
-        for p in (then, now)
-    ]
-    same, other, device, half = TOLERANCES
-    reason = same if machines[0] == machines[1] else other
-    reason = device if devices[0] != devices[1] else reason
-    reason = half if then.get("inference", {}).get("precision") == "bf16" else reason
-    return TOLERANCES[reason] * 10.0 ** -METRICS[row.metric].places, reason
-
-
-def _compared(row: Row, then: Result, now: Result, others: Sequence[str]) -> Finding:
-    """Return what differs between a row and the same row now."""
-    again = next((r for r in now.rows if r.key == row.key), None)
-    if again is None:
-        return Finding(row, (*others, _other_convention(row, now)))
-    allowed, because = tolerance(row, then.provenance, now.provenance)
-    differences = list(others)
-    lost = [name for name in row.per_image if name not in again.per_image]
-    differences += [
-        f"{name}: no value now ({again.missing.get(name, 'no such image')})" for name in lost[:NAMED]
-    ]
-    gained = [name for name in again.per_image if name not in row.per_image]
-    differences += [f"{name}: a value now, none then" for name in gained[:NAMED]]
-    moved = {n: abs(again.per_image[n] - v) for n, v in row.per_image.items() if n in again.per_image}
-    if not row.per_image and row.mean is not None and again.mean is not None:  # of a set as a whole
-        moved["mean"] = abs(again.mean - row.mean)
-    far = sorted((n for n, by in moved.items() if not by <= allowed), key=lambda n: -moved[n])
-    for name in far[:NAMED]:
-        before, after = (r.mean if name == "mean" else r.per_image[name] for r in (row, again))
-        differences.append(f"{name} {number(before, row.metric)} then, {number(after, row.metric)} now")
-    if far:
-        rest = f"{len(far)} of {len(moved)} values differ by more than {allowed:g} ({because})"
-        differences.append(rest)
-    elif moved and not differences:
-        differences += _other_interval(row, again, allowed)
-    return Finding(row, tuple(differences), max(moved.values(), default=math.nan), allowed, because)
-
-
-def _other_interval(row: Row, again: Row, allowed: float) -> Iterator[str]:
-    """Yield how the interval differs where the values are the same."""
-    ends = [(row.low, again.low), (row.high, again.high)]
-    if any((a is None) != (b is None) or (a is not None and abs(a - b) > 10 * allowed) for a, b in ends):
-        then, now = (" to ".join(number(end, row.metric) for end in (r.low, r.high)) for r in (row, again))
-        yield f"interval {then} then, {now} now, of the same values"
-
-
-def _other_convention(row: Row, now: Result) -> str:
-    same = [r.convention for r in now.rows if (r.metric, r.restorer) == (row.metric, row.restorer)]
-    start = row.convention.partition(": ")[0]
-    close = [convention for convention in same if convention.startswith(start)] or same
-    return f"measured as '{row.convention}' then, " + (f"'{close[0]}' now" if close else "not at all now")
-
-
-def _edited(row: Row) -> str:
-    """Return how a row contradicts itself, or nothing."""
-    values = row.per_image.values() if isinstance(row.per_image, Mapping) else (None,)
-    if not all(isinstance(value, int | float) and math.isfinite(value) for value in values):
-        return "edited: a value of an image is no number"
-    if row.metric not in METRICS:
-        return f"unknown metric '{row.metric}'{nearest(row.metric, METRICS)}"
-    if not row.per_image:
-        return ""
-    mean = math.fsum(row.per_image.values()) / len(row.per_image)
-    if row.mean is None or abs(row.mean - mean) > EXACT * max(1.0, abs(mean)):
-        return f"edited: its mean says {number(row.mean, row.metric)}, its images {number(mean, row.metric)}"
-    return "" if row.n == len(row.per_image) else f"edited: n = {row.n}, but {len(row.per_image)} images"
+    chosen = {row.protocol for row in rows}
+    problems = [*_edited_comparisons(result), *_edited_identities(result, chosen)]
+    return Verification(path, findings, problems, list(dict.fromkeys(notes)))
 
 
 def _edited_comparisons(result: Result) -> Iterator[str]:
-    """Yield which comparisons are not those of the rows."""
+    """Yield which comparisons are not those of the rows, in any of what they say."""
     for baseline in dict.fromkeys(c.baseline for c in result.comparisons):
-        whole = [row for row in result.rows if not _edited(row)]
-        right = {_identity(c): c.difference for c in compare(whole, baseline)}
-        for c in result.comparisons:
-            if c.baseline == baseline and not abs(right.get(_identity(c), math.inf) - c.difference) <= 1e-6:
-                yield f"edited: {c.restorer} against {baseline}, {c.metric}: not the difference of the rows"
+        whole = [row for row in result.rows if not contradiction(row)]
+        right = {_key(c): c for c in compare(whole, baseline)}
+        own = [c for c in result.comparisons if c.baseline == baseline]
+        for c in own:
+            if differing := _differing(c, right.get(_key(c))):
+                yield f"edited: {c.restorer} against {baseline}, {c.metric} [{c.convention}]: {differing}"
+        told = {_key(c) for c in own}
+        for key in (key for key in right if key not in told):
+            yield f"edited: {key[1]} against {baseline}, {key[2]} [{key[3]}]: the rows have a comparison that it lacks"
 
 
-def _identity(c: Comparison) -> tuple[str, str, str, str]:
-    return c.protocol, c.restorer, c.metric, c.convention
+def _differing(c: Comparison, right: Comparison | None) -> str:
+    """Return how a comparison is not what the rows say, or nothing."""
+    if right is None:
+        return "the rows have no such comparison"
+    if not all(is_number(x) for x in (c.difference, *(end for end in (c.low, c.high) if end is not None))):
+        return "its difference or its interval is no number"
+    allowed = 10.0 ** -METRICS[c.metric].places
+    if not abs(c.difference - right.difference) <= 1e-6:
+        return (
+            f"{signed(c.difference, c.metric)}, but the rows differ by {signed(right.difference, c.metric)}"
+        )
+    if ends_differ((c.low, c.high), (right.low, right.high), allowed):
+        spans = (ends(x.low, x.high, x.metric, "+") or "none" for x in (c, right))
+        return "interval {}, but {} of the rows".format(*spans)
+    for what in ("verdict", "n", "seeds", *(["needed"] if c.needed is not None else [])):
+        then, now = getattr(c, what), getattr(right, what)
+        if then != now:
+            return f"{what} {then}, but {now} of the rows"
+    return ""
 
 
-def _other_images(then: Result, now: Result, protocol: str) -> Iterator[str]:
-    """Yield which images are others than then: the pixels of clean ones count, and the files of degraded ones."""
+def _edited_identities(result: Result, protocols: Iterable[str]) -> Iterator[str]:
+    """Yield what a file says wrongly of its images, by the hashes that it records and the manifests of today."""
+    records, images = result.provenance.get("protocols", {}), result.provenance.get("images", {})
+    for name in protocols:
+        record = records.get(name)
+        if not isinstance(record, Mapping) or "images" not in record or name.startswith(f"{TOY}-"):
+            continue
+        try:
+            pixels = {image: hashes["pixels_sha256"] for image, hashes in images[name].items()}
+            found = identity(recorded_protocol(result, name), pixels)
+        except (RestorationError, AttributeError, KeyError, TypeError):
+            yield f"edited: {name}: its images have no hashes, or its settings are not whole"
+            continue
+        if found != record["images"]:
+            yield f"edited: {name}: it says '{record['images']}' of its images, but by their hashes: {found}"
+
+
+def _other_restorer(then: Result, now: Result, name: str) -> Iterator[str]:
+    """Yield what a file says of a restorer that is not so: its licence, scale, task, cost."""
+    records = [r.provenance.get("restorers", {}).get(name) for r in (then, now)]
+    if isinstance(records[0], Mapping) and isinstance(records[1], Mapping):
+        yield from other_records(records[0], records[1], name)
+
+
+def _other_images(then: Result, now: Result, protocol: str, restorer: str) -> Iterator[str]:
+    """Yield which images are others than then: the pixels of clean ones count, and the files of other ones."""
     before, after = (r.provenance.get("images", {}).get(protocol, {}) for r in (then, now))
     kinds = {
         "pixels_sha256": "clean image",
@@ -247,24 +216,34 @@ def _other_images(then: Result, now: Result, protocol: str) -> Iterator[str]:
         "restored_sha256": "restored file",
     }
     for key, what in kinds.items():
-        changed = [n for n in before if n in after and before[n].get(key) not in (None, after[n].get(key))]
+        pairs = {
+            n: [_hash(images[n], key, restorer) for images in (before, after)] for n in before if n in after
+        }
+        changed = [name for name, (old, new) in pairs.items() if old not in (None, new)]
         if changed:
-            first = changed[0]
-            hashes = (f"{(images[first].get(key) or 'none')[:SHOWN]}…" for images in (before, after))
+            hashes = (f"{(value or 'none')[:SHOWN]}…" for value in pairs[changed[0]])
             more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
-            yield f"another {what} of {first}{more} ({' then, '.join(hashes)} now)"
+            yield f"another {what} of {changed[0]}{more} ({' then, '.join(hashes)} now)"
+
+
+def _hash(hashes: Mapping[str, Any], key: str, restorer: str) -> str | None:
+    """Return one hash of an image; those of restored files stand by the restorer."""
+    found = hashes.get(key)
+    return found.get(restorer) if isinstance(found, Mapping) else found
 
 
 def _circumstances(then: Result, now: Result) -> Iterator[str]:
-    """Yield in a line each which versions and which hardware are others."""
-    for what in ("versions", "hardware"):
+    """Yield in a line each which versions, which weights of metrics and which hardware are others."""
+    for what in ("versions", "metric_weights", "hardware"):
         before, after = (r.provenance.get(what, {}) for r in (then, now))
+        if what == "metric_weights":  # those that no row here needs are not opened
+            before = {name: value for name, value in before.items() if name in after}
         changed = [
-            f"{key} {before[key]} then, {after.get(key, 'none')} now"
-            for key in before if before[key] != after.get(key)
+            f"{key} {short(value)} then, {short(after.get(key))} now"
+            for key, value in before.items() if value != after.get(key)
         ]  # fmt: skip
         if changed:
-            yield f"{what}: {'; '.join(changed)}"
+            yield f"{what.replace('metric_weights', 'weights of metrics')}: {'; '.join(changed)}"
 
 
 def _groups(rows: Iterable[Row]) -> list[list[Row]]:
@@ -275,11 +254,16 @@ def _groups(rows: Iterable[Row]) -> list[list[Row]]:
     return list(groups.values())
 
 
+def _key(c: Comparison) -> Key:
+    return c.protocol, c.restorer, c.metric, c.convention
+
+
 def _name(row: Row) -> str:
     return f"{row.protocol}/{row.restorer}/{row.metric}"
 
 
 def _fits(row: Row, pattern: str) -> bool:
-    name = _name(row)
-    plainly = name == pattern or name.startswith(f"{pattern}/")  # names may hold brackets
+    """Return whether a row is named by a pattern: by its beginning, or with ``*`` for any text."""
+    name = f"{_name(row)}/{row.convention}"
+    plainly = name.startswith(f"{pattern}/") or name == pattern  # names may hold brackets
     return plainly or fnmatchcase(name, pattern) or fnmatchcase(name, f"{pattern}/*")

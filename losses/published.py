@@ -7,7 +7,12 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
+from restoration.losses.user_cache import cache_folder
+
 FOLDER_VARIABLE = "RESTORATION_WEIGHTS"
+OPENED: dict[
+    str, str
+] = {}  # entry of the catalogue → sha256 of its file, of all that this process has opened
 
 
 class MissingWeightsError(FileNotFoundError, ValueError):
@@ -150,10 +155,9 @@ CATALOGUE: dict[str, Entry] = {
 
 
 def folder() -> Path:
-    """Return where weights are kept: RESTORATION_WEIGHTS, else the user's cache."""
+    """Return where weights are kept: RESTORATION_WEIGHTS, else ``weights`` in the user's cache."""
     named = os.environ.get(FOLDER_VARIABLE)
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return Path(named).expanduser() if named else cache / "restoration" / "weights"
+    return Path(named).expanduser() if named else cache_folder() / "weights"
 
 
 def entry(name: str) -> Entry:
@@ -183,18 +187,19 @@ def require(name: str) -> Path:
             f"{wanted.hash}) in {_short(folder())}\n"
             f"fetch: restoration weights fetch {name}    or copy the file there    or use {wanted.avoid}"
         )
-    verify(path, wanted)
+    OPENED[name] = verify(path, wanted)
     return path
 
 
-def verify(path: Path, expected: Entry) -> None:
-    """Raise where the file at ``path`` is not the one that ``expected`` describes."""
+def verify(path: Path, expected: Entry) -> str:
+    """Return the sha256 of the file at ``path``; raise where it is not the one that ``expected`` describes."""
     found = digest(path)
     if not found.startswith(expected.sha256):
         raise ValueError(
             f"{path}: sha256 starts with {found[:8]}; expected {expected.sha256[:8]}…; "
             f"delete it and fetch it again"
         )
+    return found
 
 
 def digest(path: Path) -> str:

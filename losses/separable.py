@@ -27,8 +27,8 @@ def filtered(image: Tensor, taps: Taps, *, mirrored: bool = False, stride: int =
     (H, W) becomes (H − n + 1, W − n + 1) before the stride.
     """
     if max(image.shape[-2:]) > WHOLE:
-        rows = _by_blocks(image, taps, mirrored)[..., ::stride]
-        return _by_blocks(rows.mT, taps, mirrored)[..., ::stride].mT
+        rows = _by_blocks(image, taps, mirrored, stride)
+        return _by_blocks(rows.mT, taps, mirrored, stride).mT
     down, across = (_matrix(taps, n, mirrored, stride, image.dtype, image.device) for n in image.shape[-2:])
     return down @ (image @ across.T)
 
@@ -42,14 +42,14 @@ def expanded(image: Tensor, size: torch.Size) -> Tensor:
     return down @ (image @ across.T)
 
 
-def _by_blocks(image: Tensor, taps: Taps, mirrored: bool) -> Tensor:
-    reach = len(taps) - 1
+def _by_blocks(image: Tensor, taps: Taps, mirrored: bool, stride: int) -> Tensor:
+    reach, block = len(taps) - 1, BLOCK // stride * stride
     if mirrored:
         image = pad(image, [reach // 2, reach // 2, 0, 0], mode="reflect")
     valid = image.shape[-1] - reach
-    windows = pad(image, [0, -valid % BLOCK]).unfold(-1, BLOCK + reach, BLOCK)
-    matrix = _matrix(taps, BLOCK + reach, False, 1, image.dtype, image.device)
-    return (windows @ matrix.T).flatten(-2)[..., :valid]
+    windows = pad(image, [0, -valid % block]).unfold(-1, block + reach, block)
+    matrix = _matrix(taps, block + reach, False, stride, image.dtype, image.device)
+    return (windows @ matrix.T).flatten(-2)[..., : -(-valid // stride)]
 
 
 @lru_cache(maxsize=64)

@@ -7,6 +7,7 @@ Magnitudes are √(∂ₕ² + ∂_w² + ε²), which has a slope on flat areas. 
 """
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -16,6 +17,7 @@ from torch.nn.functional import avg_pool2d, pad
 
 from restoration.losses.loss import Loss, large_enough, per_image, same_shape
 from restoration.losses.separable import filtered, gaussian
+from restoration.losses.windows import Gaussian
 
 Rows = tuple[tuple[float, float, float], ...]
 
@@ -25,6 +27,7 @@ LHM = ((0.2989, 0.587, 0.114), (0.3, 0.04, -0.35), (0.34, -0.6, 0.17))
 PREWITT = (1 / 3, 1 / 3, 1 / 3)
 SMOOTHING = 1e-5  # of magnitudes, in steps of 8 bits
 FLAT = 1e-8  # variances below it are rounding
+BAND = 64  # rows of VIF that are worked on at a time, as measured fastest
 
 
 @dataclass(frozen=True)
@@ -123,10 +126,9 @@ class Vif(Loss):
         pair = torch.cat([planes(i.to(exact), (LUMA,), "vif")[0] - 127.5 for i in (restored, clean)], 1)
         kept, whole = 0.0, 0.0
         for size in (17, 9, 5, 3):
-            taps = gaussian(size, size / 5)
             if size < 17:
-                pair = filtered(pair, taps, stride=2)
-            found, there = _information(pair, taps)
+                pair = filtered(pair, gaussian(size, size / 5), stride=2)
+            found, there = _information(pair, size)
             kept, whole = kept + found, whole + there
         return (1 - (kept + FLAT) / (whole + FLAT)).to(restored.dtype)
 
@@ -219,14 +221,40 @@ def _spread(variance: Tensor) -> Tensor:
     return torch.where(variance >= FLAT, variance, 0)
 
 
-def _information(pair: Tensor, taps: tuple[float, ...]) -> tuple[Tensor, Tensor]:
+def _information(pair: Tensor, size: int) -> tuple[Tensor, Tensor]:
     """Return what of the clean image's information the restored one keeps, and all of it, in one scale: (N,) each."""
-    x, y = pair.unbind(1)
-    moments = filtered(torch.stack([x, y, x * x, y * y, x * y], 1), taps)
-    mean_x, mean_y, xx, yy, xy = moments.unbind(1)
+    if pair.requires_grad:
+        x, y = pair.unbind(1)
+        moments = filtered(torch.stack([x, y, x * x, y * y, x * y], 1), gaussian(size, size / 5))
+        kept, whole = _transmitted(*moments.unbind(1))
+        return kept.sum((1, 2)), whole.sum((1, 2))
+    found = pair.new_zeros(2, len(pair))
+    for moments in _moments(pair, size):
+        found += torch.stack([part.sum((0, 2)) for part in _transmitted(*moments.unbind(1))])
+    return found[0], found[1]
+
+
+def _moments(pair: Tensor, size: int) -> Iterator[Tensor]:
+    """Yield the windows' means of x, y, x², y² and xy, (rows, 5, N, W), some rows at a time, all in the cache."""
+    window, width = Gaussian(size, size / 5), pair.shape[-1]
+    planes = pair.permute(2, 1, 0, 3)
+    valid = len(planes) - size + 1
+    rows = BAND if pair.device.type == "cpu" else valid
+    for top in range(0, valid, rows):
+        seen = planes[top : top + rows + size - 1]
+        maps = seen.new_empty(len(seen), 5, len(pair), window.rounded_up(width))
+        maps[:, :2, :, width:] = 0
+        maps[:, :2, :, :width] = seen
+        x, y = maps[:, 0], maps[:, 1]
+        for place, (first, second) in enumerate(((x, x), (y, y), (x, y)), 2):
+            torch.mul(first, second, out=maps[:, place])
+        yield window.blur(maps)[..., : width - size + 1]
+
+
+def _transmitted(mean_x: Tensor, mean_y: Tensor, xx: Tensor, yy: Tensor, xy: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the information of every window that the restored image keeps, and that of the clean one."""
     var_x, var_y = _spread(xx - mean_x.square()), _spread(yy - mean_y.square())
     covariance = (xy - mean_x * mean_y).relu()
     gain = torch.where(var_x > 0, covariance / (var_y + FLAT), 0) * (var_y > 0)
     noise = (var_x - gain * covariance).clamp(min=FLAT)
-    kept = torch.log1p(gain.square() * var_y / (noise + 2))
-    return kept.sum((1, 2)), torch.log1p(var_y / 2).sum((1, 2))
+    return torch.log1p(gain.square() * var_y / (noise + 2)), torch.log1p(var_y / 2)

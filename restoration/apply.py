@@ -109,8 +109,8 @@ def apply(
     films = films or Films()
     share = shard or (distributed.rank(), distributed.world())
     inputs, clips = films.plan(inputs, out, suffix, share)
-    if (inputs and restorer.conditions) or masks:
-        check_masked(restorer.conditions, restorer.card.name, masks)
+    if ((inputs or clips) and restorer.conditions) or masks:
+        check_masked(restorer.conditions, restorer.card.name, masks, pictures=bool(inputs))
     if consistent:
         require_enlarging(restorer.scale, restorer.card.name)
     jobs = _planned(inputs, out, suffix, format, quality, shard or (0, 1))
@@ -127,10 +127,10 @@ def apply(
         work.run_together(together)
         work.run(own)
         if clips:
-            made = {**_maker(restorer, inference, None, None), "video": films.settings.decisive()}
+            made = {**_maker(restorer, inference, masks, None), "video": films.settings.decisive()}
             films.restore(
                 restorer, clips, report, inference, Manifest(_folder(clips, out), made),
-                overwrite=overwrite, only=share[1] == len(clips) == 1 and not inputs, on_file=work.tell,
+                masks=masks, overwrite=overwrite, only=share[1] == len(clips) == 1 and not inputs, on_file=work.tell,
             )  # fmt: skip
         report.seconds, report.pixels = work.pace.seconds, work.pace.pixels
         return sharing.reported(report) if shard is None else report

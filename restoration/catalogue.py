@@ -10,11 +10,12 @@ from pathlib import Path
 from restoration.errors import RestorationError, WeightsError
 from restoration.files import atomic
 from restoration.losses import published
-from restoration.losses.published import CATALOGUE, FOLDER_VARIABLE, Entry, digest, folder
+from restoration.losses.published import CATALOGUE, FOLDER_VARIABLE, OPENED, Entry, digest, folder
 
 __all__ = [
     "CATALOGUE",
     "FOLDER_VARIABLE",
+    "OPENED",
     "Entry",
     "digest",
     "fetch",

@@ -1,6 +1,7 @@
 """The command ``restoration``: the one place that joins training, application and measurement."""
 
 import os
+import re
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -33,6 +34,7 @@ from restoration.cli_parts import list_, show
 from restoration.cli_verify import verify
 from restoration.cli_weights import weights
 from restoration.errors import RestorationError
+from restoration.ranks import speaks
 
 UsageError = typer.BadParameter.__base__  # click's own class, wherever this typer keeps it
 app = typer.Typer(
@@ -53,7 +55,7 @@ def main() -> None:
     except (typer.Abort, KeyboardInterrupt):
         code = _fail("interrupted", 130)
     except UsageError as error:
-        code = _fail(" ".join(error.format_message().split()), 2)  # typer lists choices on lines of their own
+        code = _fail(_usage(error), 2)
     except RestorationError as error:
         code = _fail(str(error), error.exit_code)
     except BrokenPipeError:
@@ -143,6 +145,7 @@ def apply(
     codec: video.Codec = "auto",
     crf: video.Crf = None,
     segment: video.Segment = 96,
+    noise: video.Noise = "still",
     set_: Set = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing outputs.")] = False,
     suffix: Annotated[str, typer.Option(help="Added to every output's name.")] = "",
@@ -170,7 +173,7 @@ def apply(
     chosen = dials.dialled(restorer, set_ or [], perception, with_, interpolate, steps, seed, solver)
     report = run(
         chosen, inputs, out, **vars(how), masks=dials.masks(mask, hole),
-        films=video.films(frames, codec, crf, segment, quiet or json), overwrite=overwrite, suffix=suffix,
+        films=video.films(frames, codec, crf, segment, noise, quiet or json), overwrite=overwrite, suffix=suffix,
         format=format_, quality=quality, max_pixels=max_pixels, shard=_shard(shard), pace=Pace(quiet or json),
     )  # fmt: skip
     if distributed.rank() == 0:
@@ -201,7 +204,23 @@ def demo(
     run(out, device_named(device))
 
 
+def _usage(error: Exception) -> str:
+    """Return on one line what typer says over several, of choices, and after words of its own."""
+    if getattr(error, "option_name", "") == "--scale" and sys.argv[1:2] == ["apply"]:
+        return "--scale: each restorer has its own; expected another RESTORER (restoration list restorers)"
+    text = error.format_message()  # type: ignore[attr-defined]
+    line = " ".join(text.split()).replace("Value error, ", "")
+    if chosen := re.search(r"'([^']*)' is not one of (.*)\.$", line):
+        from restoration.config import nearest
+
+        hint = nearest(chosen[1], re.findall(r"'([^']+)'", chosen[2]))
+        return line.removesuffix(".") + hint if hint else line
+    return line
+
+
 def _fail(message: str, code: int) -> int:
+    if code == 2 and not speaks(code):
+        return code
     first, *rest = message.splitlines() or [""]
     print(
         "\n".join([f"restoration: {first}", *(f"             {line.strip()}" for line in rest)]),

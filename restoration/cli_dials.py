@@ -45,7 +45,8 @@ Consistent = Annotated[
 Mask = Annotated[
     Path | None,
     typer.Option(
-        help="Of holes to fill: one file for all inputs, or a folder of masks by name.", rich_help_panel=PANEL
+        help="Of holes to fill: one file for all inputs, or a folder of masks by name; of videos also a video.",
+        rich_help_panel=PANEL,
     ),
 ]
 Hole = Annotated[

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+SMALLEST_TILE = 16  # pixels: smaller ones are all margin
 Set = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override one key; repeatable.")
 ]
@@ -51,8 +52,8 @@ def inference(tile: str, precision: str, ensemble: bool, on: str) -> "Inference"
     from restoration.apply import Inference
     from restoration.errors import RequestError
 
-    if tile not in ("auto", "off") and not (tile.isdecimal() and int(tile)):
-        raise RequestError(f"--tile {tile}: expected auto, off or a number of pixels")
+    if tile not in ("auto", "off") and not (tile.isdecimal() and int(tile) >= SMALLEST_TILE):
+        raise RequestError(f"--tile {tile}: expected auto, off or a number of pixels from {SMALLEST_TILE}")
     return Inference(int(tile) if tile.isdecimal() else tile, precision, ensemble, device(on))
 
 

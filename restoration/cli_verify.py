@@ -50,10 +50,12 @@ def verify(
             _show(reports[-1])
     if json:
         typer.echo(json_text.dumps([report.to_dict() for report in reports], indent=1, ensure_ascii=False))
-    equal = sum(not finding.differences for report in reports for finding in report.findings)
-    total = sum(len(report.findings) for report in reports)
+    equal, differs, silent = (
+        sum(r.count(word) for r in reports) for word in ("equal", "differs", "not comparable")
+    )
     if not quiet and not json:
-        typer.echo(f"{equal} of {total} rows are equal")
+        rest = f"; {silent} have nothing that could be compared" if silent else ""
+        typer.echo(f"{equal} of {equal + differs} rows are equal{rest}")
     raise typer.Exit(0 if all(report.equal for report in reports) else 1)
 
 

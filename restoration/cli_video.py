@@ -32,14 +32,21 @@ Segment = Annotated[
     int,
     typer.Option(help="Of videos: frames after which an interrupted run can go on.", rich_help_panel=PANEL),
 ]
+Noise = Annotated[
+    str,
+    typer.Option(
+        help="Of videos: still, the same noise in every frame, which does not flicker; or moving.",
+        rich_help_panel=PANEL,
+    ),
+]
 EVERY = 10.0  # seconds between lines
 
 
-def films(frames: str, codec: str, crf: int | None, segment: int, quiet: bool) -> "Films":  # noqa: F821
+def films(frames: str, codec: str, crf: int | None, segment: int, noise: str, quiet: bool) -> "Films":  # noqa: F821
     """Return what the command line says about videos."""
     from restoration.video import Films, Settings
 
-    return Films(Settings(frames, codec, crf, segment), Counter(quiet))
+    return Films(Settings(frames, codec, crf, segment, noise), Counter(quiet))
 
 
 class Counter:

@@ -113,6 +113,9 @@ def _of_input(text: str, out: Path) -> list[tuple[Path, Path]]:
         return found or [(path, Path(path.name))]
     if os.path.lexists(path):  # a link that leads nowhere is a file that cannot be read
         return [(path, Path(path.name))]
+    if text == "-" or "://" in text:
+        what = "standard input is" if text == "-" else "addresses are"
+        raise RequestError(f"{shown(text)}: {what} not read; expected files, folders or globs")
     if not glob.has_magic(text):
         raise RequestError(f"{shown(text)}: no such file or folder{_similar(path)}")
     matches = [Path(m) for m in sorted(glob.glob(str(path), recursive=True))]

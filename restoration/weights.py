@@ -21,7 +21,7 @@ from restoration.foreign.hints import assumed
 from restoration.foreign.split import completed
 from restoration.networks import NETWORKS
 from restoration.networks.spandrel import for_applying
-from restoration.restorers import RESTORERS, baseline
+from restoration.restorers import RESTORERS, baseline, described
 from restoration.restorers.card import Card
 from restoration.restorers.network import Restorer
 from restoration.tiling.receptive import NOTED, noted
@@ -83,7 +83,7 @@ def available() -> dict[str, str]:
     """Return one line for every restorer that `load` knows by name."""
     lines = {name: card_line(_read(path)[0]["card"]) for name, path in shipped().items()}
     for name in RESTORERS:
-        lines[name] = (type(baseline(name).network).__doc__ or "").split("\n")[0]
+        lines[name] = described(name)
     return lines
 
 
@@ -152,7 +152,7 @@ def _load_foreign(path: Path, settings: Mapping[str, Any] | None) -> Restorer:
         _check_settings(settings, spec, path)
     task = "super-resolution" if network.scale > 1 else "restoration"
     training = {"file": path.name, "input": "[0, 1]", "channels": network.channels}
-    if open_ := assumed(spec, settings or {}):
+    if open_ := assumed(spec, settings or {}, network):
         training["assumed"] = open_
     card = Card(path.stem, task, spec, network.scale, licence=FOREIGN_LICENCE, training=training)
     return Restorer(network, card)

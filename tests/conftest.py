@@ -7,11 +7,15 @@ from pathlib import Path
 import pytest
 import torch
 
+from restoration.losses import published
+
 torch.set_num_threads(
     1
 )  # xdist runs one process per core; threads that wait for each other cost more than they give
 
 
+# weights that somebody fetched stay where they are
+os.environ.setdefault("RESTORATION_WEIGHTS", str(published.folder()))
 os.environ["RESTORATION_CACHE"] = tempfile.mkdtemp(
     prefix="restoration-cache-"
 )  # of this process, and its children

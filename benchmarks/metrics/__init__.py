@@ -8,9 +8,9 @@ from restoration.benchmarks.metrics.distributions import (
     FdDinov2,
     FdEfficientNet,
     Fid,
-    KdDinov2,
-    KdEfficientNet,
     Kid,
+    KidDinov2,
+    KidEfficientNet,
     PrecisionDinov2,
     PrecisionEfficientNet,
     PrecisionInception,
@@ -19,7 +19,7 @@ from restoration.benchmarks.metrics.distributions import (
     RecallInception,
 )
 from restoration.benchmarks.metrics.features import Dists, LpipsAlex, LpipsSqueeze, LpipsVgg
-from restoration.benchmarks.metrics.fidelity import MsSsim, PsnrRgb, PsnrY, SsimRgb, SsimY
+from restoration.benchmarks.metrics.fidelity import MsSsim, MsSsimRgb, PsnrRgb, PsnrY, SsimRgb, SsimY
 from restoration.benchmarks.metrics.frames import Flicker, WarpingError
 from restoration.benchmarks.metrics.learned import Brisque, ClipIqa
 from restoration.benchmarks.metrics.metric import Metric, Seen
@@ -33,13 +33,20 @@ from restoration.benchmarks.metrics.regions import (
     SsimYBoundary,
     SsimYHole,
 )
-from restoration.benchmarks.metrics.shifts import PsnrYShift, SsimYShift
+from restoration.benchmarks.metrics.shifts import (
+    PsnrRgbShift,
+    PsnrYShift,
+    PsnrYShiftQuarter,
+    SsimRgbShift,
+    SsimYShift,
+    SsimYShiftQuarter,
+)
 from restoration.benchmarks.metrics.similarities import Fsim, Gmsd, Haarpsi, Mdsi, Vif
 from restoration.benchmarks.metrics.statistics import (
     GradientHistogram,
     HighFrequencyRatio,
-    RadialSpectrumError,
     SlicedWasserstein,
+    SpectrumError,
 )
 
 __all__ = ["METRICS", "Metric", "Seen"]
@@ -79,14 +86,15 @@ METRICS: dict[str, type[Metric]] = Table(
         "gradient-histogram": GradientHistogram,
         "haarpsi": Haarpsi,
         "high-frequency-ratio": HighFrequencyRatio,
-        "kid-dinov2": KdDinov2,
-        "kid-efficientnet-lite0": KdEfficientNet,
         "kid": Kid,
+        "kid-dinov2": KidDinov2,
+        "kid-efficientnet-lite0": KidEfficientNet,
         "lpips-alex": LpipsAlex,
         "lpips-squeeze": LpipsSqueeze,
         "lpips-vgg": LpipsVgg,
         "mdsi": Mdsi,
         "ms-ssim": MsSsim,
+        "ms-ssim-rgb": MsSsimRgb,
         "niqe": Niqe,
         "patch-mse": PatchMse,
         "patch-w2": PatchW2,
@@ -96,20 +104,24 @@ METRICS: dict[str, type[Metric]] = Table(
         "psnr-rgb": PsnrRgb,
         "psnr-rgb-boundary": PsnrRgbBoundary,
         "psnr-rgb-hole": PsnrRgbHole,
+        "psnr-rgb-shift": PsnrRgbShift,
         "psnr-y": PsnrY,
         "psnr-y-boundary": PsnrYBoundary,
         "psnr-y-hole": PsnrYHole,
         "psnr-y-shift": PsnrYShift,
-        "spectrum-error": RadialSpectrumError,
+        "psnr-y-shift-quarter": PsnrYShiftQuarter,
         "recall": RecallInception,
         "recall-dinov2": RecallDinov2,
         "recall-efficientnet-lite0": RecallEfficientNet,
         "sliced-wasserstein": SlicedWasserstein,
+        "spectrum-error": SpectrumError,
         "ssim-rgb": SsimRgb,
+        "ssim-rgb-shift": SsimRgbShift,
         "ssim-y": SsimY,
         "ssim-y-boundary": SsimYBoundary,
         "ssim-y-hole": SsimYHole,
         "ssim-y-shift": SsimYShift,
+        "ssim-y-shift-quarter": SsimYShiftQuarter,
         "vif": Vif,
         "warping-error": WarpingError,
     }

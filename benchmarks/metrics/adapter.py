@@ -1,7 +1,8 @@
 """pyiqa's metrics by the name ``pyiqa:NAME``, where the user has installed it; it is not a part of this package.
 
 Its licence (PolyForm Noncommercial 1.0.0, parts S-Lab 1.0) stands in every row's convention. Nothing imports it before
-one of its metrics is asked for, and it is asked for no files that are not here by anything but its own rules.
+one of its metrics is asked for. Weights that a metric needs it fetches by its own rules, the first time; where it
+cannot, the metric has no value and says why.
 """
 
 import importlib.util
@@ -12,11 +13,13 @@ import torch
 from torch import Tensor
 
 from restoration.benchmarks.metrics.metric import Metric
-from restoration.config import nearest
-from restoration.errors import WeightsError
+from restoration.config import MISFIT, nearest
+from restoration.errors import RestorationError, WeightsError
 
 PREFIX = "pyiqa:"
 LICENCE = "PolyForm-Noncommercial-1.0.0 and S-Lab-1.0"
+OF_SETS = ("fid", "sfid", "inception_score")  # what has no value of one image
+REFUSALS = (ImportError, OSError, *MISFIT)  # what pyiqa and the packages it calls raise
 # directions by which rows of others' results are read where pyiqa is not installed; else it says so itself
 LOWER = (
     "brisque", "dists", "fid", "gmsd", "ilniqe", "lpips", "mad", "niqe", "pi", "pieapp", "piqe", "stlpips",
@@ -39,16 +42,22 @@ class Foreign(Metric):
             raise WeightsError(
                 f"{PREFIX}{self.name}: pyiqa has no such metric{nearest(self.name, pyiqa.list_models())}"
             )
+        if self.name.startswith(OF_SETS):
+            raise WeightsError(f"{PREFIX}{self.name} compares sets of images: take fid, kid or precision")
         try:
             self.network = pyiqa.create_metric(self.name, device="cpu")
-        except (OSError, RuntimeError) as error:  # its weights are not here, nor to be had
-            raise WeightsError(f"{PREFIX}{self.name}: {' '.join(str(error).split())}") from None
+        except REFUSALS as error:  # its weights or a package of its own are not here, nor to be had
+            raise WeightsError(f"{PREFIX}{self.name}: {_line(error)}") from None
 
     def __call__(self, restored: Tensor, clean: Tensor) -> Tensor:
         """Return what pyiqa says of each image."""
-        with torch.no_grad():
-            images = [restored.float(), clean.float()] if self.reference else [restored.float()]
-            return self.network(*images).flatten().to(restored.dtype)
+        images = [restored.float(), clean.float()] if self.reference else [restored.float()]
+        try:
+            with torch.no_grad():
+                value = self.network(*images)
+        except REFUSALS as error:  # what it does not like of an image, such as its size
+            raise RestorationError(f"pyiqa refuses this image: {_line(error)}") from None
+        return value.flatten().to(restored.dtype)
 
 
 @cache
@@ -67,6 +76,10 @@ def foreign(name: str) -> type[Metric]:
         "convention": f"pyiqa {_version()}, licence {LICENCE}",
     }
     return type("Foreign", (Foreign,), facts)
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _known(name: str) -> dict[str, object]:

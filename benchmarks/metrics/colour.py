@@ -25,6 +25,7 @@ class DeltaE2000(Metric):
     places = 3
     rough = 3
     floor = 0.0
+    convention = "of sRGB under D65"
 
     def __call__(self, restored: Tensor, clean: Tensor) -> Tensor:
         """Return the mean difference of colour."""

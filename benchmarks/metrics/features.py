@@ -11,6 +11,7 @@ from restoration.losses.features import shared
 from restoration.losses.loss import Loss
 
 SINGLE = object()  # what shared passes know an image in float32 by
+LPIPS = "version 0.1, image at its size, scaled to [-1, 1]"
 
 
 def single(image: Tensor) -> Tensor:
@@ -44,6 +45,7 @@ class LpipsAlex(FeatureDistance):
     """LPIPS 0.1 on AlexNet (Zhang et al., 2018) of the colour image at its own size; lower is better, sides from 31."""
 
     smallest = 31
+    convention = LPIPS
 
     def made(self) -> Loss:
         """Return LPIPS on AlexNet."""
@@ -54,6 +56,7 @@ class LpipsSqueeze(FeatureDistance):
     """LPIPS 0.1 on SqueezeNet (Zhang et al., 2018) of the colour image at its size; lower is better, sides from 17."""
 
     smallest = 17
+    convention = LPIPS
 
     def made(self) -> Loss:
         """Return LPIPS on SqueezeNet 1.1."""
@@ -64,6 +67,7 @@ class LpipsVgg(FeatureDistance):
     """LPIPS 0.1 on VGG16 (Zhang et al., 2018) of the colour image at its own size; lower is better, sides from 16."""
 
     smallest = 16
+    convention = LPIPS
 
     def made(self) -> Loss:
         """Return LPIPS on VGG16."""
@@ -75,6 +79,7 @@ class Dists(FeatureDistance):
 
     smallest = 16
     ceiling = 1.0
+    convention = "image not reduced (its authors reduce it to 256 pixels)"
 
     def made(self) -> Loss:
         """Return DISTS of images at their own size."""

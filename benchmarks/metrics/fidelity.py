@@ -58,7 +58,14 @@ class MsSsim(Metric):
     smallest = 161  # the 11-pixel window must fit into the fifth scale: (11 − 1)·2⁴ + 1
     ceiling = 1.0
     floor = 0.0
+    convention = "five scales of 2x2 means, gaussian-11, valid"
 
     def __call__(self, restored: Tensor, clean: Tensor) -> Tensor:
         """Return the similarity, at most 1."""
         return ms_ssim(restored, clean)
+
+
+class MsSsimRgb(MsSsim):
+    """Multi-scale SSIM of each colour, averaged (Wang, Simoncelli, Bovik, 2003); at most 1, sides from 161."""
+
+    plane = "rgb"

@@ -26,7 +26,8 @@ class Brisque(Metric):
     places = 3
     rough = 3
     smallest = 32
-    convention = "piq"
+    makes = "y-of-yiq-uint8"
+    convention = "fitted to LIVE, as piq"
 
     def __init__(self) -> None:
         _need_piq()

@@ -14,7 +14,8 @@ class Seen:
     """What a metric may look at of one image, (1, C, H, W) in [0, 1] on the metric's plane.
 
     ``degraded`` is never cut or turned into luma; ``mask`` (1, 1, H, W) is 1 in holes; ``before`` holds the restored
-    and the clean frame before this one. None stands for what there is not.
+    and the clean frame before this one, and ``flow`` (1, 2, H, W) leads from that one to this one, in pixels, where it
+    is known. None stands for what there is not.
     """
 
     restored: Tensor
@@ -23,6 +24,7 @@ class Seen:
     mask: Tensor | None = None
     before: tuple[Tensor, Tensor] | None = None
     scale: int = 1
+    flow: Tensor | None = None
 
 
 class Metric(ABC):
@@ -40,6 +42,10 @@ class Metric(ABC):
     ceiling: float = float("inf")  # nor higher
     kind: Kind = "pair"
     convention: str = ""  # what of it is not told by plane, border and rounding
+    given_flow: str = ""  # the same where the flow of frames is known
+    makes: str = (
+        ""  # what it turns colours into by itself, where that is not its plane: "y-uint8", "y-of-yiq-float"
+    )
 
     @abstractmethod
     def __call__(self, restored: Tensor, clean: Tensor) -> Tensor:

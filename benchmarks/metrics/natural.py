@@ -26,10 +26,13 @@ class Niqe(Metric):
 
     better = "lower"
     reference = False
+    kind = "alone"
     places = 3
     rough = 3
     floor = 0.0
     smallest = 2 * BLOCK
+    makes = "y-uint8"
+    convention = "luma rounded to 8 bits, its authors' model of natural photographs"
 
     def __init__(self) -> None:
         self.mean, self.covariance = natural()

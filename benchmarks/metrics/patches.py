@@ -19,6 +19,7 @@ class PatchMse(Metric):
     better = "lower"
     places = 6
     rough = 6
+    floor = 0.0
     smallest = SIDE
     convention = "patches=5x5"
 
@@ -33,6 +34,7 @@ class PatchW2(Metric):
     better = "lower"
     places = 5
     rough = 5
+    floor = 0.0
     smallest = SIDE
     convention = "patches=5x5"
 

@@ -25,6 +25,7 @@ class Fsim(Similarity):
     smallest = loss.minimum_size
     ceiling = 1.0
     floor = 0.0
+    convention = "FSIMc as piq"
 
 
 class Gmsd(Similarity):
@@ -34,6 +35,8 @@ class Gmsd(Similarity):
     better = "lower"
     floor = 0.0
     smallest = loss.minimum_size
+    makes = "y-of-yiq-float"
+    convention = "as piq, at half size"
 
 
 class Haarpsi(Similarity):
@@ -43,6 +46,7 @@ class Haarpsi(Similarity):
     smallest = loss.minimum_size
     ceiling = 1.0
     floor = 0.0
+    convention = "as piq, at half size"
 
 
 class Mdsi(Similarity):
@@ -52,6 +56,7 @@ class Mdsi(Similarity):
     better = "lower"
     floor = 0.0
     smallest = loss.minimum_size
+    convention = "as piq"
 
 
 class Vif(Similarity):
@@ -59,3 +64,6 @@ class Vif(Similarity):
 
     loss = similarity.Vif()
     smallest = loss.minimum_size
+    floor = 0.0
+    makes = "y-of-yiq-float"
+    convention = "pixel domain, four scales, as piq"

@@ -21,6 +21,7 @@ class HighFrequencyRatio(Metric):
     better = "one"
     floor = 0.0
     smallest = 8
+    convention = "above 0.25 cycles per pixel, Hann window"
 
     def __call__(self, restored: Tensor, clean: Tensor) -> Tensor:
         """Return the ratio of energies; what rounding to 8 bits adds is in both."""
@@ -29,7 +30,7 @@ class HighFrequencyRatio(Metric):
         return (ours + ROUNDING) / (truth + ROUNDING)
 
 
-class RadialSpectrumError(Metric):
+class SpectrumError(Metric):
     """Mean over rings of frequency of |log power, restored − clean| of luma, Hann window, in dB; lower is better."""
 
     better = "lower"
@@ -38,6 +39,7 @@ class RadialSpectrumError(Metric):
     rough = 3
     floor = 0.0
     smallest = 8
+    convention = "radial, Hann window"
 
     def __call__(self, restored: Tensor, clean: Tensor) -> Tensor:
         """Return the mean error of the radial spectrum; rings are one step of the shorter side's spectrum wide."""
@@ -63,6 +65,7 @@ class GradientHistogram(Metric):
     rough = 3
     floor = 0.0
     smallest = 2
+    convention = "forward differences"
 
     def __call__(self, restored: Tensor, clean: Tensor) -> Tensor:
         """Return the distance: the mean difference of sorted magnitudes."""
@@ -80,6 +83,7 @@ class SlicedWasserstein(Metric):
     rough = 3
     floor = 0.0
     smallest = SIDE
+    convention = "patches=7x7 less their mean, 128 directions"
 
     def __call__(self, restored: Tensor, clean: Tensor) -> Tensor:
         """Return the mean distance of sorted projections onto 128 fixed unit directions, of patches on a grid.

@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from restoration import distributed, memory
 from restoration.applying import sharing
-from restoration.applying.planning import Plan, planned, replanned
+from restoration.applying.planning import Plan, planned, replanned, tiling_of
 from restoration.applying.running import CROP, Runner
 from restoration.errors import RestorationError
 from restoration.formats.bands import Releasing
@@ -42,7 +42,7 @@ def restored_by_tiles(
 
         def again(side: int) -> Tiling:
             nonlocal plan
-            reach, fetch = _reach(runner, samples, icc, colours), fetch_from(samples, Tiling())
+            reach, fetch = _reach(runner, samples, icc, colours), _unwrapped(runner, samples)
             height, width, channels = samples.shape
             plan = replanned(runner, fetch, height, width, side, channels, reach)
             return plan.tiling
@@ -107,8 +107,8 @@ def fetch_from(samples: np.ndarray, tiling: Tiling) -> Fetch:
     def fetch(window: Window) -> Tensor:
         if window == window.within(height, width):
             return to_float(samples[window.top : window.bottom, window.left : window.right])
-        rows = continued(window.top, window.bottom, height, tiling.rows_wrap).numpy()
-        columns = continued(window.left, window.right, width, tiling.columns_wrap).numpy()
+        rows = continued(window.top, window.bottom, height, tiling.rows_wrap, tiling.edge).numpy()
+        columns = continued(window.left, window.right, width, tiling.columns_wrap, tiling.edge).numpy()
         return to_float(samples[rows[:, None], columns])
 
     return fetch
@@ -138,7 +138,7 @@ def _filled(colour: Tensor, visible: Tensor) -> Tensor:
 def _plan(runner: Runner, samples: np.ndarray, colours: int, icc: bytes | None, shared: bool) -> Plan:
     """Return how samples are cut; ranks that share tiles do as the first of them does."""
     height, width, channels = samples.shape
-    reach, fetch = _reach(runner, samples, icc, colours), fetch_from(samples, Tiling())
+    reach, fetch = _reach(runner, samples, icc, colours), _unwrapped(runner, samples)
     if not shared:
         return planned(runner, fetch, height, width, channels, reach)
     plan, failure = None, ""
@@ -153,6 +153,11 @@ def _plan(runner: Runner, samples: np.ndarray, colours: int, icc: bytes | None, 
     if plan is None:
         raise RestorationError(failure)
     return plan
+
+
+def _unwrapped(runner: Runner, samples: np.ndarray) -> Fetch:
+    """Return the windows of samples that nothing joins beyond their edges, to be measured on."""
+    return fetch_from(samples, replace(tiling_of(runner.restorer, runner.inference), wrap="off"))
 
 
 def _reach(runner: Runner, samples: np.ndarray, icc: bytes | None, colours: int) -> int:

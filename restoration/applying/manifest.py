@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from restoration.catalogue import digest
+from restoration.outcome import Report
 from restoration.targets import Job
 
 NAME = ".restoration-manifest.jsonl"
@@ -97,6 +98,21 @@ class Manifest:
     def _name(self, target: Path) -> str:
         assert self.folder is not None
         return os.path.relpath(target, self.folder)
+
+
+def noted(
+    manifest: Manifest,
+    report: Report,
+    job: Job,
+    facts: Mapping[str, Any] | None = None,
+    source: Mapping[str, Any] | None = None,
+) -> None:
+    """Note that a target is finished; where that cannot be written, the result stays and a line says so."""
+    try:
+        manifest.add(job, facts, source)
+    except OSError as error:
+        line = f"{NAME}: cannot be written ({error.strerror}); what made these files will not be known"
+        report.notes += [line] if line not in report.notes else []
 
 
 def _identity(source: Path) -> dict[str, Any]:

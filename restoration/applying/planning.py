@@ -82,6 +82,7 @@ def tiling_of(restorer: Restorer, inference: Inference) -> Tiling:
     return Tiling(
         restorer.scale, restorer.multiple, restorer.receptive_field, inference.tile,
         least=getattr(needs, "minimum", 1) or 1, wrap=inference.wrap,
+        edge=getattr(restorer, "edge", "mirrored"),
     )  # fmt: skip
 
 

@@ -60,6 +60,7 @@ class Windows:
     Networks of the SwinIR family compute masks of shifted windows in ``calculate_mask``, from the size of the tile
     alone: each kind is computed once for tiles of one size that follow each other. Their ``WindowAttention`` knows
     of no other window than each; on processors, scores of few stay in the cache, and take a fraction of the memory.
+    What a module is, is looked at once: one of these serves every tile of every picture.
     """
 
     def __init__(self, module: nn.Module) -> None:
@@ -68,14 +69,16 @@ class Windows:
         self.masking = [m for m in parts if callable(getattr(type(m), "calculate_mask", None))]
         self.attending = [m for m in parts if _attends(m)]
         self.known: dict[str, tuple[Any, Any]] = {}
+        self.remembering = [self._remembering(m) for m in self.masking]
+        self.by_few = [partial(_by_few, m) for m in self.attending]
 
     @contextmanager
     def eased(self, processor: bool) -> Iterator[None]:
         """Let the modules take what is known, and on a processor few windows at a time."""
-        for module in self.masking:
-            module.calculate_mask = self._remembering(module)  # type: ignore[assignment]
-        for module in self.attending if processor else ():
-            module.forward = partial(_by_few, module)  # type: ignore[method-assign]
+        for module, remembering in zip(self.masking, self.remembering, strict=True):
+            module.calculate_mask = remembering  # type: ignore[assignment]
+        for module, by_few in zip(self.attending, self.by_few, strict=True) if processor else ():
+            module.forward = by_few  # type: ignore[method-assign]
         try:
             yield
         finally:
@@ -86,10 +89,10 @@ class Windows:
 
     def _remembering(self, module: nn.Module) -> Callable[..., Any]:
         own = {k: v for k, v in vars(module).items() if isinstance(v, PLAIN)}
-        draws: Callable[..., Any] = type(module).calculate_mask  # type: ignore[attr-defined]
         kind = repr((type(module), sorted(own.items())))
 
         def calculate_mask(*size: Any, **options: Any) -> Any:  # noqa: ANN401
+            draws: Callable[..., Any] = type(module).calculate_mask  # type: ignore[attr-defined]
             given = [*size, *options.values()]
             if not all(isinstance(value, PLAIN) for value in given):
                 return draws(module, *size, **options)

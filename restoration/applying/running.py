@@ -60,6 +60,7 @@ class Inference:
 class Known:
     """What was measured of a restorer in this process: by device, and how it was run."""
 
+    windows: Windows
     decibels: dict[str, float] = field(default_factory=dict)
     plans: dict[tuple[Any, ...], Any] = field(default_factory=dict)
     compiled: Function | None = None
@@ -71,7 +72,9 @@ _KNOWN: "WeakKeyDictionary[nn.Module, Known]" = WeakKeyDictionary()
 
 def known(restorer: nn.Module) -> Known:
     """Return what is known of a restorer, to be added to."""
-    return _KNOWN.setdefault(restorer, Known())
+    if restorer not in _KNOWN:
+        _KNOWN.setdefault(restorer, Known(Windows(restorer)))
+    return _KNOWN[restorer]
 
 
 class Runner:
@@ -83,7 +86,6 @@ class Runner:
         self.known = known(restorer)
         restorer.eval().to(self.device).to(memory_format=torch.channels_last)
         self._double: nn.Module | None = None
-        self._windows = Windows(restorer)
         self.forward: Function
         self.use(bool(self.known.pays) if inference.compile is None else inference.compile)
         self._places = [part for part in restorer.modules() if isinstance(part, Place)]
@@ -178,7 +180,7 @@ class Runner:
             stack.enter_context(torch.autocast(self.device.type, torch.bfloat16, enabled=bfloat16))
             if not self.compiled:
                 processor = self.device.type == "cpu"
-                stack.enter_context(self._windows.eased(processor))
+                stack.enter_context(self.known.windows.eased(processor))
                 if processor:
                     stack.enter_context(QuickLayers())
             stack.enter_context(self._told())

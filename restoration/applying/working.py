@@ -14,7 +14,7 @@ import numpy as np
 
 from restoration import distributed
 from restoration.applying import sharing
-from restoration.applying.manifest import NAME, Manifest
+from restoration.applying.manifest import Manifest, noted
 from restoration.applying.pace import Pace
 from restoration.applying.picturing import restore_picture, restore_together
 from restoration.applying.planning import Plan
@@ -189,11 +189,7 @@ class Work:
         job.target.parent.mkdir(parents=True, exist_ok=True)
         source = self.manifest.identity(job.source)
         write(job.target, restored, quality=self.quality)
-        try:
-            self.manifest.add(job, self.facts, source)
-        except OSError as error:  # the result is there all the same
-            line = f"{NAME}: cannot be written ({error.strerror}); what made these files will not be known"
-            self.report.notes += [line] if line not in self.report.notes else []
+        noted(self.manifest, self.report, job, self.facts, source)
         measure(self.report, job.target, degraded, restored, hole, self.inference.consistent)
 
     def _finish(self, job: Job, outcome: Future[None]) -> None:

@@ -9,7 +9,7 @@ from restoration.image import PEAKS
 from restoration.losses.colour import delta_e_2000, lab
 
 BLOCKS = 32  # along the longer side
-SMALLEST = 8  # pixels of the degraded picture: smaller blocks would measure noise
+SMALLEST = 32  # pixels of the degraded picture: smaller blocks would measure noise
 VISIBLE = 2.0  # ΔE of CIEDE2000: from 1 to 2 a difference begins to be seen
 
 

@@ -1,5 +1,6 @@
 """Masks of pictures, by name or one for all: where a restorer has to make up what is not known."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
@@ -7,6 +8,7 @@ from typing import Literal, get_args
 import numpy as np
 
 from restoration.errors import ImageError, RequestError
+from restoration.finding import find_videos, is_video
 from restoration.image import IMAGE_SUFFIXES, PEAKS, find_images, read_samples
 
 Hole = Literal["white", "black"]
@@ -16,7 +18,8 @@ Hole = Literal["white", "black"]
 class Masks:
     """The masks of one file, for every picture, or of a folder, by name; ``hole`` is the colour of what is missing.
 
-    In a folder, the mask of ``photos/a/b.jpg`` is ``a/b`` or else ``b``, with the suffix of any image.
+    In a folder, the mask of ``photos/a/b.jpg`` is ``a/b`` or else ``b``, with the suffix of any image. What videos
+    find there says `restoration.video.masks`.
     """
 
     source: Path
@@ -27,38 +30,64 @@ class Masks:
             raise RequestError(f"--hole {self.hole}: expected {' or '.join(get_args(Hole))}")
         if not self.source.exists():
             raise RequestError(f"--mask {self.source}: no such file or folder")
-        if self.source.is_dir() and not find_images(self.source):
+        if self.source.is_dir() and not (find_images(self.source) or find_videos(self.source)):
             raise RequestError(f"--mask {self.source}: no images in this folder")
 
     def of(self, picture: Path, height: int, width: int) -> np.ndarray:
         """Return where the picture of this file and size has holes: (height, width, 1) of bool."""
-        path = self._file(picture) if self.source.is_dir() else self.source
+        path = self.named(picture, is_image) if self.source.is_dir() else self.source
+        if path is None:
+            raise ImageError(f"{picture}: no mask in {self.source}; expected {picture.stem}.png there")
+        return self.read(path, picture, height, width)
+
+    def read(self, path: Path, picture: Path, height: int, width: int) -> np.ndarray:
+        """Return the holes of one mask, which is of that picture and must have its size."""
+        if is_video(path):
+            raise ImageError(f"{picture}: its mask {path} is a video; expected an image")
         samples = read_samples(path)
         if samples.shape[:2] != (height, width):
             found = f"{samples.shape[1]}x{samples.shape[0]}"
             raise ImageError(f"{picture}: {width}x{height} pixels, but its mask {path} has {found}")
-        bright = samples.mean(2, keepdims=True) >= _full(samples) / 2
+        return self.hole_in(samples.mean(2, keepdims=True), _full(samples))
+
+    def hole_in(self, grey: np.ndarray, white: float) -> np.ndarray:
+        """Return where grey values (H, W, 1) from 0 to ``white`` are holes."""
+        bright = grey >= white / 2
         return bright if self.hole == "white" else ~bright
 
-    def _file(self, picture: Path) -> Path:
+    def named(self, picture: Path, fits: Callable[[Path], bool]) -> Path | None:
+        """Return what of the folder has a picture's name and fits; None where nothing does."""
         parts = picture.absolute().with_suffix("").parts[1:]
         for first in range(len(parts)):
             place = self.source.joinpath(*parts[first:])
             # not by a pattern: names may hold brackets and stars
             beside = sorted(place.parent.iterdir()) if place.parent.is_dir() else []
-            found = [p for p in beside if p.stem == place.name and p.suffix.lower() in IMAGE_SUFFIXES]
+            named = (p for p in beside if (p.name if p.is_dir() else p.stem) == place.name)
+            found = [p for p in named if fits(p)]
             if len(found) > 1:
                 names = ", ".join(p.name for p in found)
                 raise ImageError(f"{picture}: several masks in {place.parent} ({names}); expected one")
             if found:
                 return found[0]
-        raise ImageError(f"{picture}: no mask in {self.source}; expected {picture.stem}.png there")
+        return None
 
 
-def check_masked(conditions: tuple[str, ...], name: str, masks: Masks | None) -> None:
-    """Refuse a mask for a restorer that takes none, none for one that needs it, and what applying cannot give."""
+def is_image(path: Path) -> bool:
+    """Return whether a file's name is that of an image."""
+    return path.suffix.lower() in IMAGE_SUFFIXES
+
+
+def check_masked(conditions: tuple[str, ...], name: str, masks: Masks | None, pictures: bool = True) -> None:
+    """Refuse a mask for a restorer that takes none, none for one that needs it, and what applying cannot give.
+
+    ``pictures`` says that there are others than frames of videos.
+    """
     if set(conditions) & {"neighbour", "flow"}:
-        raise RequestError(f"'{name}' restores frames by those around them: expected videos alone")
+        if pictures:
+            raise RequestError(f"'{name}' restores frames by those around them: expected videos alone")
+        if masks is not None:
+            raise RequestError(f"--mask {masks.source}: '{name}' takes no mask")
+        return
     if conditions not in ((), ("mask",)):
         raise RequestError(f"'{name}' needs more than an image: {', '.join(dict.fromkeys(conditions))}")
     if conditions and masks is None:

@@ -51,6 +51,7 @@ class Between(Network):
         self.scale, self.conditions = perceptual.scale, perceptual.conditions
         self.multiple = math.lcm(distortion.multiple, perceptual.multiple)
         self.channels = None
+        self.edge = perceptual.edge if perceptual.edge == distortion.edge else "mirrored"
         reaches = (distortion.receptive_field, perceptual.receptive_field)
         self.receptive_field = None if None in reaches else max(reaches)
 

@@ -1,16 +1,21 @@
 """Steps, solver and seed of restorers that take several steps, or draw."""
 
 import inspect
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
 import torch
+from torch import nn
 
 from restoration.config import build
 from restoration.errors import ConfigError, RequestError
 from restoration.networks import NETWORKS
+from restoration.networks.placing import Place
 from restoration.restorers.network import Restorer
 
+STRIDE = 0x9E3779B1  # between the seeds of frames: steps of one frame never draw what another's do
 MEANINGLESS = {
     "steps": "restores in one pass; expected a restorer with steps, such as a posterior-mean flow",
     "solver": "follows no flow; expected a posterior-mean flow",
@@ -31,6 +36,25 @@ def with_sampling(
     table = restorer.card.network
     same = all(word in table and table[word] == value for word, value in wanted.items())
     return restorer if same else _rebuilt(restorer, wanted)
+
+
+@contextmanager
+def of_frame(restorer: nn.Module, number: int) -> Iterator[None]:
+    """Let a restorer that draws start from noise of its own for frame ``number``, within; frame 0 has the seed's."""
+    drawing = [part for part in restorer.modules() if isinstance(getattr(part, "place", None), Place)]
+    seeds = [int(part.seed) for part in drawing]  # type: ignore[arg-type]
+    try:
+        for part, seed in zip(drawing, seeds, strict=True):
+            part.seed = seed + number * STRIDE  # type: ignore[assignment]
+        yield
+    finally:
+        for part, seed in zip(drawing, seeds, strict=True):
+            part.seed = seed  # type: ignore[assignment]
+
+
+def draws(restorer: nn.Module) -> bool:
+    """Return whether a restorer starts from noise."""
+    return any(isinstance(part, Place) for part in restorer.modules())
 
 
 def _rebuilt(restorer: Restorer, wanted: dict[str, Any]) -> Restorer:

@@ -140,7 +140,7 @@ def _equal(first: Restorer, second: Restorer) -> bool:
     image = torch.rand(1, channels, 37, 41, generator=torch.Generator().manual_seed(7)).round(decimals=3)
     with torch.inference_mode():
         results = [
-            tiled(each.network, image, scale=each.scale, multiple=each.multiple, tile="off")
+            tiled(each.network, image, scale=each.scale, multiple=each.multiple, tile="off", edge=each.edge)
             for each in (first, second)
         ]
     return torch.equal(*results)

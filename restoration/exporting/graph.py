@@ -12,8 +12,8 @@ from restoration.networks.spandrel import Adapter, Spandrel
 class AnySize(nn.Module):
     """Restored images from degraded ones of any height and width, ``(N, C, H, W)`` in [0, 1].
 
-    The picture is continued at its lower and right edges as `restoration.tiling` continues it (by reflection, up to a
-    multiple of ``multiple``), then as spandrel does (by its last pixels, up to the size that an architecture needs at
+    The picture is continued at its lower and right edges as `restoration.tiling` continues it (as ``edge`` says, up to
+    a multiple of ``multiple``), then as spandrel does (by its last pixels, up to the size that an architecture needs at
     least), then by reflection to whole windows, which such networks otherwise do within. All three are one choice of
     rows and columns, computed from the picture's size: sizes stay open in an exported graph.
     """
@@ -51,6 +51,9 @@ class AnySize(nn.Module):
             place = torch.minimum(
                 place, torch.scalar_tensor(first - 1, dtype=place.dtype, device=place.device)
             )
+        if self.network.edge == "repeated":
+            last = torch.scalar_tensor(length - 1, dtype=place.dtype, device=place.device)
+            return image.index_select(axis, torch.minimum(place, last))
         return image.index_select(axis, _reflected(place, length))
 
 

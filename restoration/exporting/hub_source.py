@@ -11,6 +11,7 @@ from restoration.errors import RequestError, WeightsError
 PREFIX = "hf:"
 WEIGHTS = "model.safetensors"
 CONFIG = "config.json"
+PATIENCE = 4.0  # seconds until the hub must have begun to answer
 EXTRA = 'pip install "restoration-suite[hub]"'
 ADDRESS = re.compile(
     r"hf:(?P<repo>[\w.-]+/[\w.-]+)(?:@(?P<before>[^/@]+))?(?:/(?P<file>[^@]+))?(?:@(?P<after>[^@]+))?"
@@ -21,20 +22,19 @@ def fetched(source: str) -> Path:
     """Return the local copy of ``hf:owner/name[@revision][/file]``: its model.safetensors unless a file is named.
 
     The revision may stand behind the file as well, as one with a slash in its name must. What is in the hub's cache
-    is used without a network. Everything that stands in the way is one line.
+    is used without a network. Everything that stands in the way is one line, after seconds.
     """
     address = ADDRESS.fullmatch(source)
     if address is None or (address["before"] and address["after"]):
         raise WeightsError(f"{source}: expected hf:owner/name, with @revision and /file where needed")
     try:
-        import huggingface_hub
         from huggingface_hub import constants, errors
     except ImportError:
         raise RequestError(f"{source}: huggingface_hub is not installed; {EXTRA}") from None
     file, revision = address["file"] or WEIGHTS, address["before"] or address["after"]
     try:
         with quiet():
-            return Path(huggingface_hub.hf_hub_download(address["repo"], file, revision=revision))
+            return _downloaded(address["repo"], file, revision)
     except errors.LocalEntryNotFoundError:
         raise WeightsError(
             f"{source}: {file} is not in the hub's cache, {constants.HF_HUB_CACHE}, and the hub is out of reach "
@@ -50,6 +50,27 @@ def fetched(source: str) -> Path:
         ) from None
     except Exception as error:  # the client's, or of the library below it that talks to the network
         raise WeightsError(f"{source}: could not be fetched: {first_line(error)}") from None
+
+
+def _downloaded(repository: str, file: str, revision: str | None) -> Path:
+    """Return the file in the hub's cache, brought up to date where the hub is in reach.
+
+    Where nothing is there to fall back on, the hub's client would try again and again, for half a minute: so the hub
+    is asked once for the file's size, and then for the file. An answer that refuses the first is left to the second.
+    """
+    import huggingface_hub as hub
+    from huggingface_hub import errors
+
+    if not isinstance(hub.try_to_load_from_cache(repository, file, revision=revision), str):
+        try:
+            hub.get_hf_file_metadata(hub.hf_hub_url(repository, file, revision=revision), timeout=PATIENCE)
+        except errors.HfHubHTTPError:
+            pass
+        except errors.HFValidationError:
+            raise
+        except Exception as error:  # of the library below the client that talks to the network
+            raise errors.LocalEntryNotFoundError(first_line(error)) from error
+    return Path(hub.hf_hub_download(repository, file, revision=revision, etag_timeout=PATIENCE))
 
 
 def _command(repository: str, file: str, revision: str | None) -> str:

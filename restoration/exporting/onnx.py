@@ -183,7 +183,9 @@ def _by_torch(restorer: Restorer) -> Callable[[Tensor], Tensor]:
 
     def run(image: Tensor) -> Tensor:
         with torch.inference_mode():
-            return tiled(network, image, scale=network.scale, multiple=network.multiple, tile="off")
+            return tiled(
+                network, image, scale=network.scale, multiple=network.multiple, tile="off", edge=network.edge
+            )
 
     return run
 

@@ -1,11 +1,8 @@
 """Layouts of the distillation networks as their authors released them: IMDN, its small forms, RFDN."""
 
-import torch
-
 from restoration.foreign.layout import (
     Layout,
     Match,
-    Spec,
     State,
     count,
     has,
@@ -13,10 +10,8 @@ from restoration.foreign.layout import (
     root,
     width_and_channels,
 )
-from restoration.networks.rfdn import Rfdn
 
 PARAMETER = r"\.(weight|bias)"
-FLAT = 0.02  # how far a flat image may be off that comes back flat: five levels of 255
 
 
 def _imdn_attentive(state: State) -> Match | None:
@@ -112,31 +107,7 @@ def _rfdn(state: State) -> Match | None:
         names |= {rf"B{i + 1}\.esa\.{k}\.(.*)": rf"body.{i}.attention.{v}.\1" for k, v in attention.items()}
     scale = root(state["upsampler.0.weight"].shape[0] // channels)
     spec = {"name": "rfdn", "scale": scale, "channels": channels, "width": width, "blocks": blocks}
-    ours = renamed(state, names)
-    return Match(spec | {"span": _span(spec, ours)}, ours)
-
-
-def _span(spec: Spec, state: State) -> float:
-    """Return how wide the images are that the weights know: 255 where flat images come back only at that width.
-
-    The authors' file of AIM 2020 wants 0 … 255, as their test script feeds it, and its shapes do not say so. A
-    network that restores gives a flat image back; at the wrong width it misses by its biases.
-    """
-    errors = {span: _flat_error(spec | {"span": span}, state) for span in (1.0, 255.0)}
-    return 255.0 if errors[255.0] < FLAT and errors[255.0] < errors[1.0] else 1.0
-
-
-def _flat_error(spec: Spec, state: State) -> float:
-    network = Rfdn(**{k: v for k, v in spec.items() if k != "name"}).eval()
-    theirs = {name: tensor.float() for name, tensor in state.items()}
-    if any(theirs.get(k) is None or theirs[k].shape != v.shape for k, v in network.state_dict().items()):
-        return float("inf")
-    network.load_state_dict(theirs, strict=False)
-    levels = torch.tensor([0.1, 0.5, 0.9]).view(3, 1, 1, 1)
-    with torch.no_grad():
-        restored = network(levels.expand(3, int(spec["channels"]), 24, 24))
-    centre = restored[..., 8 * network.scale : -8 * network.scale, 8 * network.scale : -8 * network.scale]
-    return (centre - levels).abs().mean().item()
+    return Match(spec | {"span": 1.0}, renamed(state, names))
 
 
 LAYOUTS: tuple[Layout, ...] = (_imdn_attentive, _imdn_chain, _imdn_edge, _rfdn)

@@ -10,7 +10,7 @@ from restoration.formats.metadata import Metadata, iptc_of_resources, resources_
 XMP_EXTENSION = b"http://ns.adobe.com/xmp/extension/\0"
 PHOTOSHOP = b"Photoshop 3.0\0"
 LARGEST_SEGMENT = 65533
-LEAST_QUALITY = 75  # a lower one of the source would put back what was restored
+LOW_QUALITY = 75  # below it, what is written may put back what was restored
 # Annex K of the standard: luminance and chrominance, by rows; quality scales them as libjpeg does
 LUMINANCE = (
     16, 11, 10, 16, 24, 40, 51, 61, 12, 12, 14, 19, 26, 58, 60, 55, 14, 13, 16, 24, 40, 57, 69, 56, 14, 17, 22, 29,

@@ -4,6 +4,8 @@ import re
 import struct
 from dataclasses import dataclass, field
 
+from restoration.formats.integers import Integers
+
 IPTC_RESOURCE = 0x0404  # Photoshop's number for IPTC records among its image resources
 ORIENTATION = re.compile(rb"""(tiff:Orientation(?:\s*=\s*["']|[^<>]*>))\s*([1-8])(?=\s*["'<])""")
 WIDTHS = rb"(?:exif:PixelXDimension|tiff:ImageWidth)"
@@ -19,6 +21,7 @@ class Stored:
     tables: tuple[tuple[int, ...], ...] = ()  # JPEG's quantisation
     premultiplied: bool = False  # TIFF's associated alpha
     white_is_zero: bool = False  # of TIFF's grey
+    integers: Integers | None = None  # TIFF's with a sign, or of 32 bits
     chunks: tuple[tuple[bytes, bytes], ...] = ()  # PNG's text and colour chunks, as they are
     comment: bytes | None = None
     extended_xmp: tuple[bytes, ...] = ()  # JPEG segments beyond the first packet

@@ -14,12 +14,13 @@ import numpy as np
 from PIL import Image
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
+from restoration.formats import integers
 from restoration.formats.bands import Releasing, empty_samples
 
 MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 PLAIN, DEFLATE, OLD_DEFLATE = 1, 8, 32946
 BY_LIBTIFF = (5, 32773, 34925, 50000)  # LZW, PackBits, LZMA, Zstandard
-UNSIGNED, FLOAT = 1, 3
+UNSIGNED, SIGNED, FLOAT = 1, 2, 3
 MAX_CHANNELS = 64
 UNSPECIFIED, ASSOCIATED = 0, 1
 KINDS = {1: "unsigned", 2: "signed", 3: "floating", 4: "untyped", 5: "complex", 6: "complex"}
@@ -69,7 +70,8 @@ class Page:
         bits, kinds = set(self.all(258)) or {1}, set(self.all(339)) or {UNSIGNED}
         if len(bits) > 1 or len(kinds) > 1:
             return None
-        names = {(8, UNSIGNED): "u1", (16, UNSIGNED): "u2", (16, FLOAT): "f2", (32, FLOAT): "f4",
+        names = {(8, UNSIGNED): "u1", (16, UNSIGNED): "u2", (32, UNSIGNED): "u4", (8, SIGNED): "i1",
+                 (16, SIGNED): "i2", (32, SIGNED): "i4", (16, FLOAT): "f2", (32, FLOAT): "f4",
                  (64, FLOAT): "f8"}  # fmt: skip
         name = names.get((bits.pop(), kinds.pop()))
         return np.dtype(self.order + name) if name else None
@@ -117,7 +119,7 @@ def unread(page: Page) -> str | None:
         return f"TIFF compressed as {name}; expected one of none, deflate, LZW, PackBits, LZMA, Zstandard, JPEG, fax"
     bits, kind = page.get(258, 1), KINDS.get(page.get(339, UNSIGNED), "unknown")
     if page.dtype is None and (kind != "unsigned" or bits == 64):
-        return f"{kind} samples of {bits} bits; expected unsigned ones of at most 16 bits, or floats"
+        return f"{kind} samples of {bits} bits; expected whole numbers of at most 32 bits, or floats"
     return None
 
 
@@ -140,16 +142,19 @@ def raw_tag(page: Page, tag: int) -> bytes | None:
     return value if isinstance(value, bytes) else None
 
 
-def samples_of(stream: IO[bytes], page: Page) -> tuple[np.ndarray, np.ndarray | None]:
+def samples_of(
+    stream: IO[bytes], page: Page
+) -> tuple[np.ndarray, np.ndarray | None, integers.Integers | None]:
     """Return the colours and the alpha, as stored but for white, which is 1 or all bits.
 
-    Associated alpha is divided out, half and double floats become single ones. Large pictures lie in a temporary
-    file, and memory holds one strip or tile.
+    Associated alpha is divided out, half and double floats become single ones, and integers with a sign or of 32 bits
+    what `integers.Integers`, the last that is returned, says. Large pictures lie in a temporary file, and memory
+    holds one strip or tile.
     """
     height, width = page.size
     colours = 3 if page.get(262, 1) == 2 else 1
     assert page.dtype is not None  # it is readable
-    dtype = np.dtype({"u1": np.uint8, "u2": np.uint16}.get(page.dtype.str[1:], np.float32))
+    dtype = np.dtype("f4") if page.dtype.kind == "f" else page.dtype.newbyteorder("=")
     extra = page.all(338)
     has_alpha = page.channels > colours and (not extra or extra[0] != UNSPECIFIED)
     samples = empty_samples((height, width, colours), dtype)
@@ -164,14 +169,18 @@ def samples_of(stream: IO[bytes], page: Page) -> tuple[np.ndarray, np.ndarray | 
             samples[rows, columns, first : min(last, colours)] = block[..., : colours - first]
         if alpha is not None and first <= colours < last:
             alpha[rows, columns] = block[..., colours - first : colours - first + 1]
+    stored = None
+    if dtype.str[1:] in integers.KINDS:
+        samples, alpha, stored = integers.as_samples(samples, alpha)
+        releasing = Releasing(samples, *(() if alpha is None else (alpha,)))
     for top in range(0, height, 256):
         part = samples[top : top + 256]
         releasing.used(part.nbytes)
         if page.get(262, 1) == 0:
-            np.subtract(_white(dtype), part, out=part)
+            np.subtract(_white(samples.dtype), part, out=part)
         if alpha is not None and extra and extra[0] == ASSOCIATED:
             part[:] = divided(part, alpha[top : top + 256])
-    return samples, alpha
+    return samples, alpha, stored
 
 
 def divided(samples: np.ndarray, alpha: np.ndarray) -> np.ndarray:

@@ -11,6 +11,7 @@ from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from restoration.formats.bands import Releasing, Samples, in_parallel, rows_per_band
 from restoration.formats.exif import SUB_IFDS, TIFF_TEXT
+from restoration.formats.integers import Integers
 from restoration.formats.metadata import Metadata
 from restoration.formats.png_writing import Layout, packed
 
@@ -18,6 +19,7 @@ CLASSIC_LIMIT = 4_000_000_000  # bytes; offsets of classic TIFF have 32 bits
 ASSOCIATED, UNASSOCIATED = 1, 2
 LONG8, UNDEFINED = 16, 7
 FLOAT = 3
+KINDS = {"i": 2, "f": FLOAT}  # of samples that are not unsigned
 
 
 class TiffWriter:
@@ -36,6 +38,8 @@ class TiffWriter:
     def begin(self, layout: Layout, channels: int, dtype: np.dtype, metadata: Metadata) -> None:
         """Start a page."""
         self.layout, self.channels, self.dtype, self.metadata = layout, channels, np.dtype(dtype), metadata
+        self.integers = integers_for(metadata, layout, self.dtype)
+        self.dtype = self.integers.dtype if self.integers else self.dtype
         self.offsets: list[int] = []
         self.lengths: list[int] = []
         row_bytes = -(-layout.width * channels * layout.bits // 8)
@@ -83,10 +87,13 @@ class TiffWriter:
 
     def _deflated(self, band: np.ndarray) -> bytes:
         if self._inverted():
-            band = band.dtype.type(1 if self.layout.kind == FLOAT else 2**self.layout.bits - 1) - band
+            band = band.dtype.type(1 if band.dtype.kind == "f" else 2**self.layout.bits - 1) - band
+        if self.integers:
+            band = self.integers.from_samples(band)
+            band = band.view(f"u{band.itemsize}")  # differences of any integers are taken modulo their range
         if self.layout.packed:
             return zlib.compress(packed(band, self.layout.bits).tobytes(), 6)
-        if self.layout.kind == FLOAT or self._predictor() == 1:
+        if self._predictor() == 1:
             return zlib.compress(np.ascontiguousarray(band, band.dtype.newbyteorder("<")).data, 6)
         differences = band.copy()
         differences[:, 1:] -= band[:, :-1]
@@ -104,11 +111,12 @@ class TiffWriter:
         _add_exif(directory, metadata.exif)
         photometric = 3 if layout.palette is not None else 2 if channels > 2 else 0 if self._inverted() else 1
         tags: dict[int, object] = {
-            256: layout.width, 257: layout.height, 258: (layout.bits,) * channels, 259: 8, 262: photometric,
+            256: layout.width, 257: layout.height, 259: 8, 262: photometric,
+            258: (8 * self.dtype.itemsize if self.integers else layout.bits,) * channels,
             277: channels, 278: self.strip, 284: 1, 317: self._predictor(),
         }  # fmt: skip
-        if self.dtype.kind == "f":
-            tags[339] = (FLOAT,) * channels
+        if self.dtype.kind in KINDS:
+            tags[339] = (KINDS[self.dtype.kind],) * channels
         if channels in (2, 4):
             tags[338] = (ASSOCIATED if metadata.stored.premultiplied else UNASSOCIATED,)
         if layout.palette is not None:
@@ -127,6 +135,13 @@ class TiffWriter:
             directory.tagtype[tag] = LONG8 if self.big else 4
             directory[tag] = tuple(values)
         return directory
+
+
+def integers_for(metadata: Metadata, layout: Layout, dtype: np.dtype) -> Integers | None:
+    """Return how samples become integers with a sign or of 32 bits, None where they are stored as they are."""
+    integers = metadata.stored.integers
+    plain = layout.palette is not None or layout.packed
+    return None if integers is None or plain or integers.samples != dtype else integers
 
 
 def _with_offsets(directory: bytes, start: int, offsets: list[int], big: bool) -> bytes:

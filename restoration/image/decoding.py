@@ -133,12 +133,15 @@ def decode_page(stream: IO[bytes], page: tiff_reading.Page, image: ImageFile | N
 def _tiff(stream: IO[bytes], page: tiff_reading.Page, image: ImageFile | None) -> Decoded:
     notes: tuple[str, ...] = ()
     beside = _beside_of_page(stream, page)
+    integers = None
     if page.readable:
-        samples, alpha = tiff_reading.samples_of(stream, page)
+        samples, alpha, integers = tiff_reading.samples_of(stream, page)
         extra = page.channels - samples.shape[2] - (alpha is not None)
         notes = (f"{extra} further channels of a pixel were left out",) if extra else ()
         if samples.dtype.kind == "f" and page.dtype is not None and page.dtype.itemsize == 8:
             notes = (*notes, "floats of 64 bits were read as 32")
+        if integers is not None and integers.rounded:
+            notes = (*notes, "of integers of 32 bits, 24 were kept")
         samples, alpha = _turned(samples, alpha, page.get(274, 1))
     else:
         if image is None:
@@ -150,6 +153,7 @@ def _tiff(stream: IO[bytes], page: tiff_reading.Page, image: ImageFile | None) -
     stored = Stored(
         palette=page.get(262, 1) == 3, peak=1 if page.get(258, 1) == 1 else None,
         premultiplied=page.get(338) == tiff_reading.ASSOCIATED, white_is_zero=page.get(262, 1) == 0,
+        integers=integers,
     )  # fmt: skip
     xmp = xmp_upright(beside.xmp) if beside.xmp else None
     return Decoded(

@@ -49,7 +49,8 @@ def write_tiff(stream: IO[bytes], samples: Samples, metadata: Metadata) -> str |
 
 def write_tiff_pages(stream: IO[bytes], pages: Sequence[Samples], metadata: Sequence[Metadata]) -> str | None:
     """Write the pages of a TIFF file, each with what belongs to it."""
-    total = sum(int(np.prod(page.shape, dtype=np.int64)) * page.itemsize for page in pages)
+    widest = max(about.stored.integers.dtype.itemsize if about.stored.integers else 1 for about in metadata)
+    total = sum(int(np.prod(page.shape, dtype=np.int64)) * max(page.itemsize, widest) for page in pages)
     writer, notes = TiffWriter(stream, total), []
     for page, about in zip(pages, metadata, strict=True):
         if about.stored.premultiplied and page.shape[2] in (2, 4):
@@ -94,19 +95,17 @@ def write_pbm(stream: IO[bytes], samples: Samples, metadata: Metadata) -> str | 
 def write_jpeg(stream: IO[bytes], samples: Samples, metadata: Metadata) -> str | None:
     """Write samples (H, W, 1 or 3) of uint8 as JPEG with full colour resolution; return what is not kept, in words.
 
-    The quality is the one asked for, else that of the JPEG they come from (by its own tables), but not below
-    ``jpeg.LEAST_QUALITY``.
+    The quality is the one asked for, else that of the JPEG they come from, by its own tables; one below
+    ``jpeg.LOW_QUALITY`` is said.
     """
     tables, note = metadata.stored.tables, None
     options: dict[str, object] = {"quality": metadata.quality or JPEG_QUALITY}
     if metadata.quality is None and tables:
         quality = jpeg.quality_of(tables[0])
-        if quality >= jpeg.LEAST_QUALITY:
-            options = {"qtables": [list(table) for table in tables[:2]]}
-        else:
-            options["quality"] = jpeg.LEAST_QUALITY
-            raised = f"quality {quality} was raised to {jpeg.LEAST_QUALITY}"
-            note = f"{raised}, not to put back what was restored (apply: --quality)"
+        options = {"qtables": [list(table) for table in tables[:2]]}
+        if quality < jpeg.LOW_QUALITY:
+            kept = f"quality {quality}, that of its source"
+            note = f"{kept}, may put back what was restored (apply: --quality N)"
     if metadata.stored.comment and len(metadata.stored.comment) < LARGEST_MARKER:
         options["comment"] = metadata.stored.comment
     exif = metadata.exif if metadata.exif and len(metadata.exif) < LARGEST_MARKER else None

@@ -78,7 +78,7 @@ def to_samples(image: Tensor, depth: int = 8) -> np.ndarray:
 
 def quantise(image: Tensor, depth: int = 8) -> Tensor:
     """Return the image as it reads back from a file of ``depth`` bits, still in [0, 1]."""
-    return (image.clamp(0, 1) * PEAKS[depth] + 0.5).floor() / PEAKS[depth]
+    return image.clamp(0, 1).mul_(PEAKS[depth]).add_(0.5).floor_().div_(PEAKS[depth])
 
 
 def rgb(image: Tensor) -> Tensor:

@@ -173,10 +173,12 @@ def _file(path: Path, stream: IO[bytes]) -> _File:
 
 def _too_large(file: _File, max_pixels: int, total: int | None = None) -> str:
     height, width = file.size
-    many = f"{file.count} frames of " if total else ""
+    many, pixels = f"{file.count} frames of " if total else "", total or height * width
+    small = max_pixels < 100_000
+    size = f"{pixels} pixels" if small else f"{pixels / 1e6:.1f} megapixels"
     return (
-        f"{shown(file.path)}: {many}{width}x{height} by its header, {(total or height * width) / 1e6:.1f} megapixels; "
-        f"expected at most {max_pixels / 1e6:g} (apply: --max-pixels)"
+        f"{shown(file.path)}: {many}{width}x{height} by its header, {size}; "
+        f"expected at most {max_pixels if small else max_pixels / 1e6:g} (apply: --max-pixels)"
     )
 
 

@@ -86,7 +86,8 @@ class RowsWriter:
         # what depends on all pixels, palettes and few bits, cannot be known by the first rows
         blank = np.broadcast_to(np.zeros((), dtype), (self.height, self.width, 1))
         metadata = metadata_for(suffix, replace(like, samples=blank))
-        metadata = replace(metadata, stored=Stored(chunks=metadata.stored.chunks))
+        kept = Stored(chunks=metadata.stored.chunks, integers=metadata.stored.integers)
+        metadata = replace(metadata, stored=kept)
         layout = plain_layout(self.height, self.width, self.channels, dtype)
         self.canvas: np.ndarray | None = None
         self.file: PngWriter | TiffWriter | None = None

@@ -142,6 +142,9 @@ def warn(path: Path, picture: Picture, note: str | None = None) -> None:
     lost = [names[k] for k, value in held.items() if value and k not in PLACES[suffix].split()]
     if lost:
         notes.append(f"{suffix} has no place for {', '.join(lost)}")
+    integers = picture.stored.integers
+    if integers and integers.lowest and suffix not in TIFF_SUFFIXES:
+        notes.append(f"{suffix} holds no sign: black is {integers.lowest} in the source")
     depth = depth_for(suffix, picture.depth)
     if depth < picture.depth:
         notes.append(f"{picture.depth} bits were written as {depth}, {suffix} holds no more")

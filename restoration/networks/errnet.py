@@ -44,6 +44,7 @@ class Errnet(Network):
         self.channels = channels
         self.conditions = ("column",) * further
         self.pyramid_or_columns = pyramid or columns != "none"
+        self.edge = "repeated" if self.pyramid_or_columns else "mirrored"
         if not self.pyramid_or_columns and not squeeze:
             self.receptive_field = receptive_radius(1, Strided(3, 2, 1), 2 * blocks, Transposed(4, 2, 1), 1)
         self.conv1 = Stem(channels + further, width, columns)

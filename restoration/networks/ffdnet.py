@@ -17,6 +17,7 @@ class FfdNet(Network):
     """
 
     multiple = 2
+    edge = "repeated"
 
     def __init__(self, *, channels: int = 1, width: int = 64, depth: int = 15, sigma: float = 25.0) -> None:
         super().__init__()

@@ -28,6 +28,7 @@ class Medfe(Network):
     """
 
     multiple = 64
+    edge = "repeated"
     conditions = ("mask",)
 
     def __init__(

@@ -21,6 +21,7 @@ class RrFormer(Network):
     """
 
     multiple = 2
+    edge = "repeated"
 
     def __init__(
         self,

@@ -5,7 +5,7 @@ from functools import partial
 
 from restoration.networks.network import Network
 from restoration.restorers.card import Card
-from restoration.restorers.classical import Bicubic, Identity, Nearest
+from restoration.restorers.classical import Bicubic, Biharmonic, Identity, Nearest, NonLocalMeans, Telea
 from restoration.restorers.network import Restored, Restorer
 
 RESTORERS: dict[str, Callable[[], Network]] = {
@@ -18,13 +18,23 @@ RESTORERS: dict[str, Callable[[], Network]] = {
     "nearest-x3": partial(Nearest, scale=3),
     "nearest-x4": partial(Nearest, scale=4),
     "nearest-x8": partial(Nearest, scale=8),
+    "nlm": NonLocalMeans,
+    "telea": Telea,
+    "biharmonic": Biharmonic,
 }
+TASKS = {"nlm": "denoising", "telea": "inpainting", "biharmonic": "inpainting"}
 
-__all__ = ["RESTORERS", "Card", "Restored", "Restorer", "baseline"]
+__all__ = ["RESTORERS", "Card", "Restored", "Restorer", "baseline", "described"]
+
+
+def described(name: str) -> str:
+    """Return in one line what the classical restorer called ``name`` is, whether or not it can be run here."""
+    made = RESTORERS[name]
+    return (getattr(made, "func", made).__doc__ or "").split("\n")[0]
 
 
 def baseline(name: str) -> Restorer:
     """Return the classical restorer called ``name``."""
     network = RESTORERS[name]()
-    task = "super-resolution" if network.scale > 1 else "restoration"
+    task = "super-resolution" if network.scale > 1 else TASKS.get(name, "restoration")
     return Restorer(network.eval(), Card(name, task, {"name": name}, network.scale, licence="MIT"))

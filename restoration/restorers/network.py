@@ -37,6 +37,7 @@ class Restorer(nn.Module):
         self.receptive_field = network.receptive_field
         self.conditions = network.conditions
         self.channels = network.channels
+        self.edge = getattr(network, "edge", "mirrored")
 
     def forward(self, degraded: Tensor) -> Tensor:
         """Return the restored image, ``scale`` times as large; conditions are channels after the image's."""

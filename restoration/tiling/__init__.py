@@ -3,9 +3,10 @@
 from restoration.tiling.choice import fast_side
 from restoration.tiling.ensemble import self_ensemble, turned, turned_back
 from restoration.tiling.parts import Share, by_parts, fetch_from, tiled
-from restoration.tiling.windows import Fetch, Function, Tile, Tiling, Window, Wrap, continued, reflected
+from restoration.tiling.windows import Edge, Fetch, Function, Tile, Tiling, Window, Wrap, continued, reflected
 
 __all__ = [
+    "Edge",
     "Fetch",
     "Function",
     "Share",

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -11,16 +10,9 @@ from typing import Any
 from torch import nn
 
 from restoration.files import atomic
+from restoration.losses.user_cache import cache_folder
 
-VARIABLE = "RESTORATION_CACHE"
 METHOD = 2  # of measuring; what another one found does not count
-
-
-def folder() -> Path:
-    """Return where what can be had again is kept: RESTORATION_CACHE, else the user's cache."""
-    named = os.environ.get(VARIABLE)
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return Path(named).expanduser() if named else cache / "restoration"
 
 
 def kept(restorer: nn.Module) -> Mapping[str, Any] | None:
@@ -51,4 +43,4 @@ def _path(restorer: nn.Module) -> Path | None:
     if not digest or card is None:
         return None
     settings = json.dumps([METHOD, digest, card.network], sort_keys=True, default=str)
-    return folder() / "fields" / f"{hashlib.sha256(settings.encode()).hexdigest()}.json"
+    return cache_folder() / "fields" / f"{hashlib.sha256(settings.encode()).hexdigest()}.json"

@@ -10,7 +10,7 @@ from torch import Tensor
 from restoration.errors import RestorationError
 from restoration.tiling.memory import is_out_of_memory, let_go
 from restoration.tiling.spot import Spot, at
-from restoration.tiling.windows import Fetch, Function, Tile, Tiling, Window, Wrap, continued, up
+from restoration.tiling.windows import Edge, Fetch, Function, Tile, Tiling, Window, Wrap, continued, up
 
 MINIMUM = 16  # pixels: smaller tiles save no memory worth having
 SEAM = 64  # pixels that blended tiles see beyond edges that wrap
@@ -37,12 +37,13 @@ def tiled(
     receptive_field: int | None = None,
     tile: Tile = "auto",
     wrap: Wrap = "off",
+    edge: Edge = "mirrored",
     tiling: Tiling | None = None,
     again: Again | None = None,
 ) -> Tensor:
     """Return ``function(image)``, ``scale`` times as large, computed by parts."""
     count, _, height, width = image.shape
-    tiling = tiling or Tiling(scale, multiple, receptive_field, tile, wrap=wrap)
+    tiling = tiling or Tiling(scale, multiple, receptive_field, tile, wrap=wrap, edge=edge)
     restored: Tensor | None = None
     parts = by_parts(function, fetch_from(image, tiling), height, width, tiling, image.device, again=again)
     for window, part in parts:
@@ -55,15 +56,17 @@ def tiled(
 
 
 def fetch_from(image: Tensor, tiling: Tiling | None = None) -> Fetch:
-    """Return the windows of an image, continued beyond its lower right edges by reflection, or where it wraps."""
+    """Return the windows of an image, continued beyond its lower right edges as the tiling says."""
     height, width = image.shape[-2:]
     tiling = tiling or Tiling()
 
     def fetch(window: Window) -> Tensor:
         if window == window.within(height, width):
             return image[..., window.top : window.bottom, window.left : window.right]
-        rows = continued(window.top, window.bottom, height, tiling.rows_wrap).to(image.device)
-        columns = continued(window.left, window.right, width, tiling.columns_wrap).to(image.device)
+        rows = continued(window.top, window.bottom, height, tiling.rows_wrap, tiling.edge).to(image.device)
+        columns = continued(window.left, window.right, width, tiling.columns_wrap, tiling.edge).to(
+            image.device
+        )
         return image[..., rows, :][..., columns]
 
     return fetch

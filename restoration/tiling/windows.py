@@ -11,6 +11,7 @@ from torch import Tensor
 Function = Callable[[Tensor], Tensor]
 Tile = int | Literal["auto", "off"]
 Wrap = Literal["off", "x", "y", "both"]
+Edge = Literal["mirrored", "repeated"]
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ class Tiling:
     ``period`` is the grid that windows start on beside ``multiple``: that of attention windows, to which networks
     pad within. ``least`` is the smallest side that the function takes without padding of its own. ``wrap`` joins
     opposite edges: the image is one period of a texture. ``halo`` replaces the field by a smaller margin, found to
-    be enough.
+    be enough. ``edge`` is how an image goes on to a multiple where it does not wrap.
     """
 
     scale: int = 1
@@ -84,6 +85,7 @@ class Tiling:
     least: int = 1
     wrap: Wrap = "off"
     halo: int | None = None
+    edge: Edge = "mirrored"
 
     @property
     def grid(self) -> int:
@@ -140,9 +142,15 @@ def _grown(first: int, last: int, margin: int, least: int, end: int, wraps: bool
     return max(0, first - up(lacking, least) if lacking else first), last
 
 
-def continued(first: int, last: int, length: int, wraps: bool) -> Tensor:
-    """Return the indices ``first … last − 1`` of an axis continued by reflection, or by itself where it wraps."""
-    return torch.arange(first, last) % length if wraps else reflected(first, last, length)
+def continued(first: int, last: int, length: int, wraps: bool, edge: Edge = "mirrored") -> Tensor:
+    """Return the indices ``first … last − 1`` of an axis continued as its edge says, or by itself where it wraps."""
+    if wraps:
+        return torch.arange(first, last) % length
+    return (
+        torch.arange(first, last).clamp(0, length - 1)
+        if edge == "repeated"
+        else reflected(first, last, length)
+    )
 
 
 def reflected(first: int, last: int, length: int) -> Tensor:

@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from restoration.applying.manifest import Manifest
+from restoration.applying.manifest import Manifest, noted
 from restoration.applying.running import Inference
 from restoration.applying.working import FAILURES, OnFile, keep
+from restoration.dials.masks import Masks
 from restoration.errors import RequestError, RestorationError
 from restoration.files import at_home, real
+from restoration.finding import find_videos, is_video
 from restoration.image import IMAGE_SUFFIXES, find_images
 from restoration.outcome import Report
 from restoration.restorers.network import Restorer
@@ -18,10 +20,6 @@ from restoration.targets import Job
 from restoration.video.restoring import OnFrame, restore_video
 from restoration.video.settings import HOLDS, Settings
 
-SUFFIXES = (
-    ".3gp", ".avi", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".ogv",
-    ".ts", ".webm", ".wmv", ".y4m",
-)  # fmt: skip
 FALLBACK = ".mkv"  # what files become whose kind cannot be written
 
 
@@ -73,6 +71,7 @@ class Films:
         inference: Inference,
         manifest: Manifest,
         *,
+        masks: Masks | None = None,
         overwrite: bool = False,
         only: bool = False,
         on_file: OnFile = lambda path, status: None,
@@ -91,37 +90,18 @@ class Films:
                 job.target.parent.mkdir(parents=True, exist_ok=True)
                 notes = restore_video(
                     restorer, job.source, job.target,
-                    settings=self.settings, inference=inference, on_frame=self.on_frame,
+                    settings=self.settings, inference=inference, masks=masks, on_frame=self.on_frame,
                 )  # fmt: skip
-                manifest.add(job)
             except FAILURES as error:
                 if isinstance(error, RequestError) and only:
                     raise
                 report.failed[job.source] = f"{_one_line(job.source, error)}; skipped"
                 on_file(job.source, "failed")
             else:
+                noted(manifest, report, job)
                 report.written.append(job.target)
                 report.notes += [f"{job.target}: {note}" for note in notes]
                 on_file(job.target, "written")
-
-
-def is_video(path: str | Path) -> bool:
-    """Return whether a file's name is that of a video."""
-    return str(path).lower().endswith(SUFFIXES)
-
-
-def find_videos(folder: Path) -> list[Path]:
-    """Return the videos below a folder, sorted; hidden files and folders are left out, links followed once."""
-    found, seen = [], set()
-    for parent, folders, names in os.walk(folder, followlinks=True):
-        place = os.path.realpath(parent)
-        if place in seen:
-            folders.clear()
-            continue
-        seen.add(place)
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        found += [Path(parent, name) for name in names if is_video(name) and not name.startswith(".")]
-    return sorted(found)
 
 
 def _one_line(source: Path, error: BaseException) -> str:

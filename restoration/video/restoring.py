@@ -6,16 +6,20 @@ import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import replace
+from itertools import repeat
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from restoration.apply import Inference, restore_image
 from restoration.dials.drift import Drift, drift
+from restoration.dials.masks import Masks, check_masked
+from restoration.dials.sampling import MEANINGLESS, draws, of_frame
 from restoration.errors import RequestError
 from restoration.restorers.network import Restorer
 from restoration.video.colour import Conversion, Picture
@@ -24,6 +28,7 @@ from restoration.video.encoding import Encoding, Segment
 from restoration.video.flow import optical_flow
 from restoration.video.frames import nearest_format, planes_of
 from restoration.video.joining import MATROSKA, join
+from restoration.video.masks import FrameMasks, masks_of, with_hole
 from restoration.video.reading import Film, frames, probe, pyav, tags_for
 from restoration.video.segments import Parts
 from restoration.video.settings import CODECS, HOLDS, Settings
@@ -43,6 +48,7 @@ def restore_video(
     settings: Settings | None = None,
     inference: Inference | None = None,
     flow: Flow | None = None,
+    masks: Masks | None = None,
     on_frame: OnFrame = lambda source, done, total: None,
 ) -> tuple[str, ...]:
     """Restore a video; returns lines about what could not stay as it was.
@@ -50,7 +56,8 @@ def restore_video(
     Frames keep their times, the file its other streams, chapters, metadata and colour tags. Finished segments are
     kept in ``.NAME.parts`` beside ``target``: the same call goes on where an interrupted one was. The file appears
     whole or not at all. A restorer with conditions "neighbour" and "flow" is given them; ``flow`` makes the latter,
-    ``optical_flow`` by default.
+    ``optical_flow`` by default. One with the condition "mask" is given that of each frame; see
+    `restoration.video.masks`.
     """
     source, target = Path(source), Path(target)
     settings, inference = settings or Settings(), inference or Inference()
@@ -59,15 +66,20 @@ def restore_video(
     if film.layout.bits > 8 and inference.precision == "auto":
         inference = replace(inference, precision="fp32")
     flow = flow or optical_flow
-    radius = radius_of(restorer.conditions, restorer.card.name)
+    check_masked(restorer.conditions, restorer.card.name, masks, pictures=False)
+    radius = 0 if masks else radius_of(restorer.conditions, restorer.card.name)
+    if settings.noise == "moving" and not draws(restorer):
+        raise RequestError(f"--noise moving: '{restorer.card.name}' {MEANINGLESS['seed']}")
     if radius and inference.ensemble:
         raise RequestError("--self-ensemble: has no meaning for a restorer that is given motion")
     first, last = settings.frames_of(film.count, source)
     encoding, notes = encoding_for(film, settings, suffix, restorer.scale)
     copied, left = rehearse(film, encoding, suffix)
-    parts = Parts(target, _plan(restorer, inference, film, encoding, settings), settings.segment, first, last)
+    frame_masks = masks_of(masks, film) if masks else None
+    plan = _plan(restorer, inference, film, encoding, settings, frame_masks)
+    parts = Parts(target, plan, settings.segment, first, last)
     parts.ready()
-    made = Work(restorer, film, encoding, inference, radius, flow)
+    made = Work(restorer, film, encoding, inference, radius, flow, frame_masks, settings.noise == "moving")
     missing = parts.missing()
     done = last - first - sum(stop - start for start, stop in missing)
     on_frame(source, done, last - first)
@@ -89,8 +101,9 @@ class Work:
 
     def __init__(
         self, restorer: Restorer, film: Film, encoding: Encoding, inference: Inference, radius: int,
-        flow: Flow,
+        flow: Flow, masks: FrameMasks | None = None, moving: bool = False,
     ) -> None:  # fmt: skip
+        self.masks, self.moving = masks, moving
         self.restorer, self.film, self.encoding, self.inference = restorer, film, encoding, inference
         self.radius, self.flow = radius, flow
         self.drifts: dict[int, Drift] = {}
@@ -100,14 +113,14 @@ class Work:
     def segments(self, parts: Parts, spans: list[tuple[int, int]]) -> Iterator[None]:
         """Make the segments of adjoining spans; yields after every frame."""
         stretch = windows(self._pictures, spans[0][0], spans[-1][1], self.film.count, self.radius)
-        with closing(_ahead(stretch)) as coming:
+        with closing(_ahead(stretch)) as coming, closing(self._holes(spans[0][0], spans[-1][1])) as holes:
             for span in spans:
                 with parts.writer(span) as writer, ThreadPoolExecutor(1, thread_name_prefix="encode") as pool:
                     segment = Segment(self.encoding, writer, span[0])
                     pending: deque[Future[None]] = deque()
                     for number in range(*span):
-                        picture, restored = self._restored(next(coming))
-                        if number == span[0]:
+                        picture, restored = self._restored(next(coming), next(holes), number)
+                        if number == span[0] and not self.masks:
                             self.drifts[number] = drift(
                                 _samples(picture.image), _samples(restored.clamp(0, 1))
                             )
@@ -130,13 +143,28 @@ class Work:
         for frame in frames(self.film, first, last):
             yield self.decoded.picture(planes_of(frame, self.film.layout))
 
-    def _restored(self, window: tuple[Picture | None, ...]) -> tuple[Picture, Tensor]:
+    def _holes(self, first: int, last: int) -> Generator[np.ndarray | None, None, None]:
+        yield from self.masks.holes(first, last) if self.masks else repeat(None, last - first)
+
+    def _restored(
+        self, window: tuple[Picture | None, ...], hole: np.ndarray | None, number: int
+    ) -> tuple[Picture, Tensor]:
         picture = window[len(window) // 2]
         if picture is None:
             raise ValueError("the window has no frame in its middle")
-        images = [None if near is None else near.image for near in window]
-        degraded = with_conditions(images, self.restorer.conditions, self.flow)
-        return picture, restore_image(self.restorer, degraded, **vars(self.inference))
+        with of_frame(self.restorer, number) if self.moving else nullcontext():
+            if hole is not None:
+                return self._filled(picture, hole)
+            images = [None if near is None else near.image for near in window]
+            degraded = with_conditions(images, self.restorer.conditions, self.flow)
+            return picture, restore_image(self.restorer, degraded, **vars(self.inference))
+
+    def _filled(self, picture: Picture, hole: np.ndarray) -> tuple[Picture, Tensor]:
+        """Return the picture without what its hole hides, and the restored image: outside the hole the picture's."""
+        degraded, mask = with_hole(picture.image, hole)
+        restored = restore_image(self.restorer, degraded, **vars(self.inference))
+        excess = None if picture.excess is None else picture.excess.masked_fill(mask, 0)
+        return replace(picture, excess=excess), torch.where(mask, restored, picture.image)
 
     def _encode(self, segment: Segment, picture: Picture, restored: Tensor) -> None:
         segment.add(self.encoded.planes(picture.with_excess(restored, self.restorer.scale)))
@@ -187,11 +215,15 @@ def check_suffix(target: Path) -> str:
 
 
 def _plan(
-    restorer: Restorer, inference: Inference, film: Film, encoding: Encoding, settings: Settings
+    restorer: Restorer, inference: Inference, film: Film, encoding: Encoding, settings: Settings,
+    masks: FrameMasks | None,
 ) -> dict[str, object]:  # fmt: skip
     """Return what decides the result, to be compared with what an earlier run wrote down."""
     av = pyav(film.path)
-    return {
+    beside: dict[str, object] = {} if masks is None else {"masks": masks.described()}
+    if settings.noise != "still":
+        beside["noise"] = settings.noise
+    return beside | {
         "source": {"size": film.path.stat().st_size, "edges": _edges(film.path), "stream": film.index},
         "frames": settings.frames_of(film.count, film.path),
         "segment": settings.segment,

@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 from restoration.config import nearest
 from restoration.errors import RequestError
 from restoration.video.colour import Layout
 
+Noise = Literal["still", "moving"]
 EXTRA = 'pip install "restoration-suite[video]"'
 
 
@@ -58,15 +60,19 @@ class Settings:
     ``frames`` is "A:B", from A to before B, counted from 0, either left out; "" means all. ``codec`` "auto" is the
     first that belongs into the file (H.264 at quality 16; VP9 at 20 in WebM), or lossless FFV1 for RGB in Matroska.
     ``crf`` runs from 0, lossless except in AV1, to 51 or 63. ``segment`` frames at a time are finished for good:
-    each starts with a key frame, and an interrupted run goes on after the last.
+    each starts with a key frame, and an interrupted run goes on after the last. ``noise`` of restorers that start
+    from some is "still", the same in every frame, or "moving": each frame has a seed of its own.
     """
 
     frames: str = ""
     codec: str = "auto"
     crf: int | None = None
     segment: int = 96
+    noise: Noise = "still"
 
     def __post_init__(self) -> None:
+        if self.noise not in get_args(Noise):
+            raise RequestError(f"--noise {self.noise}: expected {' or '.join(get_args(Noise))}")
         if self.codec not in ("auto", *CODECS):
             known = ("auto", *CODECS)
             raise RequestError(
@@ -112,7 +118,8 @@ class Settings:
 
     def decisive(self) -> dict[str, object]:
         """Return what decides which frames a result has, and their samples."""
-        return {"frames": self.frames, "codec": self.codec, "crf": self.crf}
+        moving = {} if self.noise == "still" else {"noise": self.noise}
+        return {"frames": self.frames, "codec": self.codec, "crf": self.crf, **moving}
 
     def asked(self) -> str:
         """Return the first option that is not at its default, as it was typed."""

@@ -9,7 +9,7 @@ import torch
 
 from restoration.benchmarks.metrics import METRICS, adapter
 from restoration.benchmarks.protocol import load_protocol
-from restoration.errors import ConfigError, WeightsError
+from restoration.errors import ConfigError, RestorationError, WeightsError
 
 
 @pytest.fixture
@@ -76,6 +76,47 @@ def test_without_pyiqa_rows_of_others_can_be_read_but_not_made(absent):
         METRICS["niqee"]
     with pytest.raises(ConfigError, match=r"unknown metric 'pyiqa'"):
         load_protocol("kodak5-color-25", [], ["pyiqa"])
+
+
+def test_what_pyiqa_cannot_make_or_measure_is_one_line(pyiqa, monkeypatch):
+    def refuse(*images):
+        raise RuntimeError("Kernel size can't be greater\nthan actual input size")
+
+    def lacking(name, device):
+        raise ModuleNotFoundError("No module named 'pkg_resources'")
+
+    monkeypatch.setattr(pyiqa, "create_metric", lambda name, device: refuse)
+    image = torch.zeros(1, 3, 8, 8)
+    with pytest.raises(RestorationError) as caught:
+        METRICS["pyiqa:error"]()(image, image)
+    assert (
+        str(caught.value) == "pyiqa refuses this image: Kernel size can't be greater than actual input size"
+    )
+    monkeypatch.setattr(pyiqa, "create_metric", lacking)
+    with pytest.raises(WeightsError, match=r"^pyiqa:error: No module named 'pkg_resources'$"):
+        METRICS["pyiqa:error"]()
+
+
+def test_its_metrics_of_sets_are_refused_with_ours(pyiqa, monkeypatch):
+    monkeypatch.setattr(pyiqa, "list_models", lambda: ["fid", "fid_dinov2", "inception_score"])
+    for name in pyiqa.list_models():
+        with pytest.raises(WeightsError, match=rf"^pyiqa:{name} compares sets of images: take fid"):
+            METRICS[f"pyiqa:{name}"]()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["gmsd", "psnr"])  # its vif is that of wavelets
+def test_the_package_itself_finds_what_we_find(name):
+    """With pyiqa installed, which is no part of this project: it fits the versions that it was written for alone."""
+    pytest.importorskip("pyiqa", reason="pyiqa is not installed")
+    adapter.foreign.cache_clear()
+    generator = torch.Generator().manual_seed(0)
+    clean = torch.rand(1, 3, 96, 120, generator=generator, dtype=torch.float64)
+    restored = (clean + 0.1 * torch.randn(clean.shape, generator=generator, dtype=torch.float64)).clamp(0, 1)
+    foreign = METRICS[f"pyiqa:{name}"]
+    ours = METRICS[{"psnr": "psnr-rgb"}.get(name, name)]
+    assert foreign.better == ours.better and foreign.kind == "pair"
+    assert foreign()(restored, clean).item() == pytest.approx(ours()(restored, clean).item(), abs=2e-4)
 
 
 @pytest.mark.slow

@@ -91,6 +91,7 @@ def test_the_longest_unused_images_go_where_room_ends(tmp_path):
 
 
 def test_the_folder_is_the_users_cache(monkeypatch, tmp_path):
+    monkeypatch.delenv("RESTORATION_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert default_folder() == tmp_path / "restoration" / "restored"
 

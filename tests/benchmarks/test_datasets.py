@@ -5,10 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from restoration.benchmarks.datasets import cases, identity, manifest, partners_of, pixels_sha256
 from restoration.benchmarks.protocol import load_protocol, protocol_names
+from restoration.benchmarks.samples import load_sample
 from restoration.errors import ConfigError, RequestError
 from restoration.image import read_samples
 
@@ -21,9 +23,9 @@ def picture(path: Path, size=(12, 8), seed=0, mode="RGB") -> Path:
     return path
 
 
-def own_protocol(folder: Path, body: str):
+def own_protocol(folder: Path, body: str, scale: int = 4):
     path = folder / "own.toml"
-    path.write_text(f'name = "own"\ntask = "super-resolution"\nscale = 4\n{body}\n')
+    path.write_text(f'name = "own"\ntask = "super-resolution"\nscale = {scale}\n{body}\n')
     return load_protocol(path)
 
 
@@ -259,6 +261,65 @@ def test_masks_go_round_and_only_those_of_a_bin_are_used(tmp_path):
     assert given == ["holes/3.png"] * 3
     none = own_protocol(tmp_path, body("white", 0.2, 0.3))
     assert refusal(none, tmp_path) == f"own: none of the images in {tmp_path}/holes is as 'degraded' asks"
+
+
+def test_images_that_share_a_file_are_one_cluster(tmp_path):
+    for name in ("gt/im1.png", "gt/im2.png", "im1_k1.png", "im1_k2.png", "im2_k1.png"):
+        picture(tmp_path / "shakes" / name)
+    body = 'clean = ["shakes/gt/im*.png"]\ndegraded = { name = "files", folder = "shakes/im*_k*.png" }'
+    found = cases(own_protocol(tmp_path, body), tmp_path)
+    assert [case.cluster for case in found] == ["im1.png", "im1.png", "im2.png"]
+    clips(tmp_path, 2)
+    body = 'clean = ["film/GT/*/*.png"]\ndegraded = { name = "frames", folder = "film/LR/*/*.png" }'
+    assert [case.cluster for case in cases(own_protocol(tmp_path, body), tmp_path)] == ["city"] * 2 + [
+        "walk"
+    ] * 2
+    for name in "abc":
+        picture(tmp_path / "sharp" / f"{name}.png")
+    masks(tmp_path, 0.1, 0.2)
+    body = 'clean = ["sharp"]\ndegraded = { name = "masks", folder = "holes", hole = "white" }'
+    assert [case.cluster for case in cases(own_protocol(tmp_path, body), tmp_path)] == [
+        "0.png",
+        "1.png",
+        "0.png",
+    ]
+    body = 'clean = ["sharp"]\ndegraded = { name = "bicubic" }'
+    assert [case.cluster for case in cases(own_protocol(tmp_path, body), tmp_path)] == [
+        "a.png",
+        "b.png",
+        "c.png",
+    ]
+
+
+def test_masks_are_turned_by_the_names_of_images(tmp_path):
+    for i in range(24):
+        picture(tmp_path / "sharp" / f"{i}.png", (20, 20))
+    samples = np.zeros((20, 20), np.uint8)
+    samples[:4, :9] = 255  # looks different by each of the eight ways
+    (tmp_path / "holes").mkdir()
+    Image.fromarray(samples).save(tmp_path / "holes" / "0.png")
+    body = 'clean = ["sharp"]\ndegraded = { name = "masks", folder = "holes", hole = "white", turned = true }'
+    protocol = own_protocol(tmp_path, body, scale=1)
+    found = [load_sample(protocol, case).mask for case in cases(protocol, tmp_path)]
+    assert all(mask.sum() == 36 for mask in found)
+    ways = {mask.numpy().tobytes() for mask in found}
+    assert 7 <= len(ways) <= 8
+    again = [load_sample(protocol, case, 5, 99).mask for case in cases(protocol, tmp_path)]
+    assert all(map(torch.equal, found, again)), "whatever an image's place"
+
+
+def test_a_reference_that_is_not_there_or_not_asked_for_is_one_line(tmp_path):
+    picture(tmp_path / "sharp" / "a.png")
+    body = 'clean = ["sharp"]\ndegraded = { name = "bicubic" }\nreference = "faces"'
+    protocol = own_protocol(tmp_path, body + '\nmetrics = ["psnr-y"]')
+    assert refusal(protocol, tmp_path) == (
+        "own.reference: no metric of sets is measured; expected one, such as kid"
+    )
+    protocol = own_protocol(tmp_path, body + '\nmetrics = ["kid"]')
+    said = f"own.reference: {tmp_path}/faces: no such folder; expected a folder of clean images"
+    assert refusal(protocol, tmp_path) == said
+    (tmp_path / "faces").mkdir()
+    assert refusal(protocol, tmp_path) == said.replace("no such folder", "holds no images")
 
 
 def test_degraded_images_alone_need_no_clean_ones(tmp_path):

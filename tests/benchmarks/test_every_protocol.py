@@ -9,11 +9,14 @@ import torch
 from PIL import Image
 
 from restoration.benchmarks.datasets import cases
-from restoration.benchmarks.manifest import SHIPPED, Record, records, total
-from restoration.benchmarks.protocol import load_protocol, protocol_names
+from restoration.benchmarks.manifest import SHIPPED, Record, records
+from restoration.benchmarks.metrics import METRICS
+from restoration.benchmarks.protocol import load_protocol, protocol_names, protocol_path
+from restoration.benchmarks.protocol_page import scored
 from restoration.benchmarks.run import evaluate
 from restoration.benchmarks.samples import load_sample
 from restoration.benchmarks.sources import Masks
+from restoration.image import read_samples
 from restoration.weights import load
 
 SIDE = 72  # of clean images: borders, windows and every scale fit
@@ -73,8 +76,8 @@ def lay(root: Path, known: list[Record], sources: list[Path]) -> None:
             path.symlink_to(next(links))
 
 
-def laid_out(protocol, root: Path, pictures) -> int:
-    """Make the data root that a protocol needs; return how many clean images it has."""
+def laid_out(protocol, root: Path, pictures) -> None:
+    """Make the data root that a protocol needs."""
     for entry in protocol.clean:
         known = records(entry)
         lay(root, known, pictures("clean", SIDE, int(known[0].channels)))
@@ -84,17 +87,14 @@ def laid_out(protocol, root: Path, pictures) -> int:
         kind = "mask" if isinstance(protocol.source, Masks) else "degraded"
         channels = 1 if kind == "mask" else int(known[0].channels)
         lay(root, known, pictures(kind, SIDE // protocol.scale, channels))
-    return sum(total(records(entry)) for entry in protocol.clean)
 
 
 @pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow) if n in MANY else n for n in OWN])
 def test_a_protocol_finds_its_images_by_name_and_degrades_them(tmp_path, pictures, name):
     protocol = load_protocol(name)
-    clean = laid_out(protocol, tmp_path, pictures)
+    laid_out(protocol, tmp_path, pictures)
     found = cases(protocol, tmp_path)
-    skipped = sum(getattr(protocol.source, "skip", (0, 0))) * len({Path(case.name).parent for case in found})
-    if clean and not name.startswith("levin"):
-        assert len(found) == clean - skipped
+    assert len(found) == scored(protocol) and all(case.cluster for case in found)
     assert len({case.name for case in found}) == len(found)
     for case in (found[0], found[-1]):
         sample = load_sample(protocol, case)
@@ -134,6 +134,35 @@ def test_the_protocols_of_the_data_here_find_all_of_it(data_root, name, count):
     found = cases(protocol, data_root)
     assert len(found) == count
     load_sample(protocol, found[0])
+
+
+WITNESSES = {  # of images that share a mask, a clean file or a clip: how many there are
+    "masks-irregular-10-20": 1, "masks-irregular-20-30": 2, "masks-irregular-30-40": 8, "masks-irregular-40-50": 3,
+    "masks-irregular-50-60": 2, "masks-irregular": 16, "masks-large": 4, "levin": 2, "vid4-calendar": 1, "polyu": 12,
+}  # fmt: skip
+WORDS = {1: "One", 2: "Two", 3: "Three", 4: "Four", 8: "Eight", 16: "Sixteen"}
+
+
+@pytest.mark.parametrize("name, count", WITNESSES.items())
+def test_images_that_share_something_are_one_witness(data_root, name, count):
+    found = cases(load_protocol(name), data_root)
+    assert len({case.cluster for case in found}) == count
+    if name.startswith("masks"):
+        assert protocol_path(name).read_text(encoding="utf-8").startswith(f"# {WORDS[count]} ")
+        assert load_protocol(name).source.turned
+
+
+def test_a_camera_aside_is_taken_back_by_the_shift():
+    plain = "degraded.degradation={name = 'noise', sigma = 0}"
+    protocol = load_protocol("photos-reflection-misaligned", [plain])
+    aside = 0
+    for case in cases(protocol, Path())[:3]:
+        sample = load_sample(protocol, case)
+        height, width = read_samples(case.clean).shape[:2]
+        assert sample.clean.shape[-2:] == sample.degraded.shape[-2:] == (height - 6, width - 6)
+        assert METRICS["psnr-rgb-shift"]()(sample.degraded, sample.clean).item() == 100.0
+        aside += METRICS["psnr-rgb"]()(sample.degraded, sample.clean).item() < 60
+    assert aside == 3
 
 
 def test_levins_images_have_eight_shakes_each(data_root):

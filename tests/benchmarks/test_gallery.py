@@ -9,11 +9,11 @@ import torch
 from PIL import Image
 
 from restoration.benchmarks import pictures
-from restoration.benchmarks.gallery import Gallery
+from restoration.benchmarks.gallery import Gallery, Shot
 from restoration.benchmarks.protocol import load_protocol
 from restoration.benchmarks.samples import Sample
 
-PROTOCOL = load_protocol("photos-x4")
+PROTOCOL, VIDEO = load_protocol("photos-x4"), load_protocol("vid4-calendar")
 
 
 def sample(name, position, total, height=64, width=96, clean=True):
@@ -99,3 +99,71 @@ def test_without_a_clean_image_there_are_pictures_but_no_error_maps():
     (scene,) = gallery.of("photos-x4")
     assert [version.label for version in scene.versions] == ["degraded", "x"]
     assert all(version.errors is None for version in scene.versions)
+
+
+def frame(clip, i, total, height=64, width=96):
+    """Return a frame whose pixels are all of its number."""
+    clean = torch.full((1, 3, height, width), i / 255)
+    return Sample(f"{clip}/{i}.png", i, total, clean, clean[..., ::4, ::4], "0", "0")
+
+
+def filmed(gallery, clip, count, height=400, width=400, total=None):
+    """Show a gallery a clip whose restored frames are off in a square that wanders."""
+    for i in range(count):
+        one = frame(clip, i, total or count, height, width)
+        for name, error in (("x", 0.2), ("y", 0.4)):
+            restored = one.clean.clone()
+            restored[..., 10 * i : 10 * i + 20, 200:220] += error
+            gallery(VIDEO, name, one, restored)
+
+
+def test_the_frames_of_a_clip_are_shown_by_one_window_and_have_crops_inside_it():
+    gallery = Gallery()
+    filmed(gallery, "a", 8)
+    found = list(gallery.of(VIDEO.name))
+    assert [scene.clip for scene in found] == ["a"] * 8
+    (view,) = {scene.view for scene in found}
+    for scene in found:
+        for crop in scene.crops:
+            assert view.top <= crop.top and crop.top + crop.height <= view.top + view.height
+            assert view.left <= crop.left and crop.left + crop.width <= view.left + view.width
+
+
+def test_a_profile_has_one_row_of_every_frame_shown_or_not():
+    gallery = Gallery(shown=3)
+    filmed(gallery, "a", 8)
+    assert len(list(gallery.of(VIDEO.name))) == 3
+    ((clip, profile),) = gallery.profiles_of(VIDEO.name).items()
+    assert (clip, profile.frames) == ("a", 8)
+    images = {k: np.asarray(Image.open(io.BytesIO(v))) for k, v in profile.encoded().items()}
+    assert list(images) == ["degraded", "x", "y", "clean"]
+    assert images["clean"].shape == (8, profile.view.width, 3)
+    assert images["degraded"].shape == (8, profile.view.width // 4, 3)
+    assert images["clean"][:, 0, 0].tolist() == list(range(8)), "time runs downwards"
+
+
+def test_a_profile_that_lacks_frames_of_a_restorer_leaves_it_out():
+    gallery = Gallery()
+    for i in range(3):
+        one = frame("a", i, 3)
+        gallery(VIDEO, "x", one, one.clean)
+        if i:
+            gallery(VIDEO, "y", one, one.clean)
+    (profile,) = gallery.profiles_of(VIDEO.name).values()
+    assert list(profile.encoded()) == ["degraded", "x", "clean"]
+
+
+def test_the_clips_of_two_ranks_are_joined_in_order():
+    first, second = Gallery(), Gallery()
+    filmed(second, "a", 3, 64, 96)
+    filmed(first, "b", 3, 64, 96)
+    first.join(pickle.loads(pickle.dumps(second)))
+    assert list(first.profiles_of(VIDEO.name)) == ["a", "b"]
+    assert [scene.name for scene in first.of(VIDEO.name)] == [f"{c}/{i}.png" for c in "ab" for i in range(3)]
+
+
+def test_a_shot_with_nothing_beside_it_has_one_version():
+    gallery, image = Gallery(), torch.rand(1, 3, 64, 96)
+    gallery.note(PROTOCOL, "mine", Shot("a.png", 0, 1, None, None), image)
+    (scene,) = gallery.of("photos-x4")
+    assert [version.label for version in scene.versions] == ["mine"] and scene.peak == 0

@@ -6,14 +6,18 @@ from importlib.resources import files
 import numpy as np
 import pytest
 
-from restoration.benchmarks import coverage
+from restoration.benchmarks import coverage, coverage_sets
 from restoration.benchmarks.intervals import (
     ENOUGH,
     Interval,
+    by_cluster,
     holm,
     images_needed,
     mean_interval,
     p_value,
+    set_images_needed,
+    set_interval,
+    set_p_value,
     student,
     verdict,
 )
@@ -47,6 +51,9 @@ def test_the_committed_coverage_is_of_4000_studies_and_keeps_the_promise(committ
     for shares in promised.values():
         assert list(shares) == ["14", "24", "100"]
         assert all(0.93 <= share <= 0.97 for share in shares.values())
+    seeded = committed["shares"]["with seeds"]
+    assert list(seeded) == list(coverage.SEEDED)
+    assert all(0.93 <= share <= 0.985 for shares in seeded.values() for share in shares.values())
 
 
 @pytest.mark.slow
@@ -188,3 +195,174 @@ def test_many_seeds_are_resampled_as_images_are():
     low, high = mean_interval(x)
     seeds_alone = mean_interval(x.mean(1))
     assert high - low == pytest.approx(seeds_alone.high - seeds_alone.low, rel=0.15)
+
+
+def groups(values, size=1):
+    """Return the mean, and without each group of so many values, as what a set's number is told by."""
+    x = np.asarray(values, dtype=float)
+    labels = np.arange(len(x)) // size
+    return x.mean(), [(int((labels == g).sum()), x[labels != g].mean()) for g in range(labels[-1] + 1)]
+
+
+def test_leaving_out_single_values_of_a_mean_gives_students_interval():
+    values = np.random.default_rng(0).normal(3, 2, 12)
+    mean, left_out = groups(values)
+    low, high = set_interval([mean], [left_out])
+    half = student(11) * values.std(ddof=1) / 12**0.5
+    assert (low, high) == pytest.approx((mean - half, mean + half))
+
+
+def test_groups_of_unequal_size_count_by_their_size():
+    """A mean's error by groups of 3, 3, …, 2 values is about that by single ones, on average over studies."""
+    errors = []
+    for seed in range(400):
+        mean, left_out = groups(np.random.default_rng(seed).normal(size=29), 3)
+        low, high = set_interval([mean], [left_out])
+        errors.append(((high - low) / 2 / student(9)) ** 2)
+    assert [size for size, _ in left_out] == [3] * 9 + [2]
+    assert np.mean(errors) == pytest.approx(1 / 29, rel=0.1)
+
+
+def test_an_interval_of_a_set_is_cut_where_the_number_ends():
+    mean, left_out = groups([0.0, 0.0, 0.0, 0.1, 1.0, 0.0, 0.0, 0.0])
+    assert set_interval([mean], [left_out], 0.0, 1.0).low == 0.0 > set_interval([mean], [left_out]).low
+
+
+def test_below_eight_groups_nothing_is_said_of_a_set():
+    mean, left_out = groups([1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0])
+    assert set_interval([mean], [left_out]) == (None, None) == set_interval([mean], [[]])
+    assert set_p_value([mean], [left_out]) is None and set_images_needed([mean], [left_out], 7) is None
+
+
+def test_p_values_and_advice_of_sets_agree_with_the_interval():
+    for shift in (0.0, 0.3, 0.6, 0.9, 1.2):
+        mean, left_out = groups(np.random.default_rng(1).normal(shift, 1, 24), 3)
+        low, high = set_interval([mean], [left_out])
+        outside = not low <= 0 <= high
+        assert (set_p_value([mean], [left_out]) < 0.05) == outside
+        needed = set_images_needed([mean], [left_out], 24)
+        assert not outside or needed < 2 * 24
+    assert set_images_needed([0.0], [[(3, 0.1), (3, -0.1)] * 4], 24) is None
+
+
+def test_seeds_that_differ_widen_the_interval_of_a_set():
+    values = np.random.default_rng(2).normal(1, 0.1, 16)
+    alike = [groups(values + shift) for shift in (0.0, 0.001, -0.001)]
+    apart = [groups(values + shift) for shift in (0.0, 0.5, -0.5)]
+    widths = []
+    for seeds in (alike, apart):
+        low, high = set_interval([mean for mean, _ in seeds], [left_out for _, left_out in seeds])
+        assert (low + high) / 2 == pytest.approx(values.mean())
+        widths.append(high - low)
+    assert widths[1] > 10 * widths[0]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", coverage_sets.COMPARED)
+def test_intervals_of_differences_of_sets_hold_the_truth(name):
+    """Equal restorers are called different in about one of twenty studies at most, whatever the number."""
+    assert coverage_sets.coverage(name, "equal restorers", 8, 300, seed=1) >= 0.92
+    assert coverage_sets.coverage(name, "equal restorers", 24, 300, seed=1) >= 0.92
+    assert coverage_sets.coverage(name, "one shifted further", 24, 300, seed=1) >= 0.90
+
+
+def test_images_of_one_clip_are_no_witnesses_of_their_own():
+    rng = np.random.default_rng(0)
+    clips = rng.normal(30, 1, 9)
+    frames = np.repeat(clips, 11) + 0.01 * rng.normal(size=99)
+    labels = [f"clip{i}" for i in range(9) for _ in range(11)]
+    low, high = mean_interval(by_cluster(frames, labels))
+    by_clip = mean_interval(frames.reshape(9, 11).mean(1))
+    assert (low, high) == pytest.approx(by_clip), "of equal size they are means of clips"
+    assert (low + high) / 2 == pytest.approx(frames.mean())
+    alone = mean_interval(frames)
+    assert high - low > 3 * (alone.high - alone.low)
+    assert mean_interval(by_cluster(frames[:11], labels[:11])) == (None, None), (
+        "one clip says nothing of others"
+    )
+
+
+def test_clusters_of_unequal_size_keep_the_mean_of_all_images_and_each_image_alone_changes_nothing():
+    values = np.array([[1.0, 2.0, 3.0, 10.0], [2.0, 3.0, 4.0, 12.0]])
+    found = by_cluster(values, ["a", "a", "a", "b"])
+    assert found.shape == (2, 2) and found.mean(1) == pytest.approx(values.mean(1))
+    assert by_cluster(values, ["a", "b", "c", "d"]) is not None
+    assert np.array_equal(by_cluster(values, ["a", "b", "c", "d"]), values)
+
+
+@pytest.mark.slow
+def test_intervals_over_clips_hold_the_truth():
+    rng = np.random.default_rng(3)
+    hits = 0
+    for _ in range(1000):
+        sizes = rng.integers(5, 40, 12)
+        values = np.concatenate([30 + rng.normal() + 0.3 * rng.normal(size=size) for size in sizes])
+        labels = [str(i) for i, size in enumerate(sizes) for _ in range(size)]
+        low, high = mean_interval(by_cluster(values, labels))
+        hits += low <= 30 <= high
+    assert 920 <= hits <= 980
+
+
+def test_an_interval_ends_where_values_do():
+    values = [0.0, 0.01, 0.02, 0.0, 0.9, 0.01, 0.0, 0.02]
+    assert mean_interval(values).low < 0 == mean_interval(values, floor=0.0).low
+
+
+def test_memory_does_not_grow_with_the_number_of_images():
+    """Resamples are drawn some at a time: the result is that of all at once."""
+    import tracemalloc
+
+    from restoration.benchmarks import resampling
+
+    values = np.random.default_rng(0).gamma(4, 1, 3000)
+    tracemalloc.start()
+    found = mean_interval(values, resamples=1000)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 8 * 6 * resampling.KEPT
+    whole = np.random.default_rng(0).multinomial(3000, np.full(3000, 1 / 3000), 1000) / 3000
+    assert np.array_equal(np.concatenate(list(resampling.shares(3000, 1000))), whole)
+    centred = values - values.mean()
+    means = whole @ centred
+    t = np.abs(means) / np.sqrt((whole @ centred**2 - means**2) / 2999)
+    half = np.quantile(t, 0.95) * values.std(ddof=1) / 3000**0.5
+    assert found == pytest.approx((values.mean() - half, values.mean() + half))
+
+
+def test_two_seeds_that_differ_leave_an_interval_that_says_how_little_is_known():
+    images = np.random.default_rng(0).normal(30, 1, 24)
+    low, high = mean_interval(np.stack([images, images + 1]))
+    alone = mean_interval(images)
+    assert high - low > 10 and high - low > 5 * (alone.high - alone.low)
+    alike = mean_interval(np.stack([images, images]))
+    assert alike == pytest.approx(alone, abs=0.02), "equal seeds add nothing"
+
+
+def test_p_values_over_seeds_agree_with_the_interval():
+    rng = np.random.default_rng(4)
+    for shift in (0.0, 0.2, 0.4, 0.8):
+        x = shift + rng.normal(size=(1, 16)) + 0.2 * rng.normal(size=(3, 1)) + 0.1 * rng.normal(size=(3, 16))
+        low, high = mean_interval(x)
+        assert (p_value(x) < 0.05) == (not low <= 0 <= high)
+
+
+def test_the_committed_coverage_of_sets_keeps_what_is_said_of_it():
+    """Each interval holds the truth in 92 of 100 studies at least, shares in nearly all."""
+    path = files("restoration.benchmarks") / "results" / "coverage_sets.json"
+    found = json.loads(path.read_text(encoding="utf-8"))
+    assert found["studies"] >= 400 and list(found["shares"]) == list(coverage_sets.COMPARED)
+    for laws in found["shares"].values():
+        assert list(laws) == list(coverage_sets.LAWS)
+        for shares in laws.values():
+            assert list(shares) == [str(n) for n in coverage_sets.IMAGES]
+            assert all(share >= 0.92 for share in shares.values())
+
+
+@pytest.mark.slow
+def test_the_committed_coverage_of_sets_comes_again():
+    path = files("restoration.benchmarks") / "results" / "coverage_sets.json"
+    found = json.loads(path.read_text(encoding="utf-8"))
+    share = coverage_sets.coverage("kid-efficientnet-lite0", "equal restorers", 8, found["studies"])
+    assert share == pytest.approx(
+        found["shares"]["kid-efficientnet-lite0"]["equal restorers"]["8"], abs=0.005
+    )

@@ -40,6 +40,8 @@ def test_our_values_are_those_of_the_library(convention, channels):
         found = measured(convention, restored, clean, border=4)
         theirs = by_library(convention, restored, clean, border=4)
         tolerance = 1e-4 if convention.measure == "psnr" else 1e-6
+        if convention.library == "pyiqa" and convention.rounded:  # luma in float32: ties may fall either way
+            tolerance = 5e-6
         assert found == pytest.approx(theirs, abs=tolerance)
 
 

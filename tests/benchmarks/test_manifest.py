@@ -47,7 +47,8 @@ def test_every_line_of_a_manifest_is_sound(name):
         assert bool(line.sha256) == bool(line.pixels_sha256), line.file
         assert line.channels in ("1", "3", "4") and bool(line.width) == bool(line.height), line.file
         assert not line.width or int(line.width) * int(line.height) > 0, line.file
-        assert not line.bytes or (int(line.bytes) > 0 and line.sha256), line.file
+        assert bool(line.bytes) == bool(line.sha256), line.file
+        assert not line.bytes or int(line.bytes) > 0, line.file
 
 
 def test_no_folder_belongs_to_two_sets():

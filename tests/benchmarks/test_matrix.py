@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from restoration.benchmarks.intervals import mean_interval
-from restoration.benchmarks.matrix import advice, matrices, matrix_table, over_seeds
+from restoration.benchmarks.matrix import advice, matrices, matrix_table
 from restoration.benchmarks.result import Result, make_row
+from restoration.benchmarks.seeds import over_seeds
 
 CONVENTION = "y-float,border=4,uint8-output"
 

@@ -61,6 +61,7 @@ PIQ = {
     "ssim-y": lambda x, y: piq.ssim(luma(x), luma(y), downsample=False),
     "ssim-rgb": lambda x, y: piq.ssim(x, y, downsample=False),
     "ms-ssim": lambda x, y: piq.multi_scale_ssim(luma(x), luma(y)),
+    "ms-ssim-rgb": piq.multi_scale_ssim,
     "fsim": piq.fsim,
     "gmsd": piq.gmsd,
     "haarpsi": piq.haarpsi,

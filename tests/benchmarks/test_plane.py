@@ -3,12 +3,21 @@
 import json
 import re
 import xml.etree.ElementTree as ET
+from importlib.resources import files
 
 import numpy as np
 import pytest
 
+from restoration.benchmarks.palette import DARK, LIGHT, VARIABLES, shape
 from restoration.benchmarks.plane import asked, axes, notes, plane_table, planes
-from restoration.benchmarks.plane_picture import page_planes, page_svg, png, svg, write_planes
+from restoration.benchmarks.plane_picture import (
+    NARROW,
+    page_planes,
+    page_svg,
+    png,
+    svg,
+    write_planes,
+)
 from restoration.benchmarks.result import Result, make_row
 from restoration.errors import RequestError
 
@@ -173,7 +182,9 @@ def test_the_picture_is_a_document_with_every_name_and_the_same_each_time():
 
 def test_the_picture_of_a_page_takes_its_colours_and_loads_nothing():
     text = page_svg(shown())
-    assert text.startswith('<svg role="img" aria-label="photos-x4: patch-mse against patch-w2 of 3 restorers')
+    assert text.startswith(
+        '<svg role="img" class="wide" aria-label="photos-x4: patch-mse against patch-w2 of 3 '
+    )
     assert "http" not in text and "<style" not in text and "xmlns" not in text
     assert "var(--ink, #16191d)" in text and "var(--r0, #0b57c2)" in text
     assert "&lt;b&gt;" in text and "<b>" not in text
@@ -181,6 +192,7 @@ def test_the_picture_of_a_page_takes_its_colours_and_loads_nothing():
     assert len(set(ids)) == len(ids)
     used = re.findall(r'(?:url\(|href=")#([^")]+)', text)
     assert used and set(used) <= set(ids)
+    assert not set(ids) & set(re.findall(r'\bid="([^"]+)"', page_svg(shown(), NARROW)))
     assert not set(ids) & set(re.findall(r'\bid="([^"]+)"', page_svg(plane({"a": (30, 5), "b": (29, 4)}))))
 
 
@@ -199,12 +211,60 @@ def test_a_page_shows_what_was_asked_for_or_what_makes_a_plane():
     assert asked(result(values, ("psnr-y", "ssim-y"))) == [] and asked(result({"a": (30, 9)})) == []
     assert asked(result(values, ("patch-mse", "patch-w2"))) == [("patch-mse", "patch-w2")]
     ((found, text),) = page_planes(result(values))
-    assert found.protocol == "photos-x4" and "<svg" in text
+    assert found.protocol == "photos-x4" and text.count('<svg role="img"') == 2
+    assert 'class="wide"' in text and 'class="narrow"' in text
 
 
-def test_four_files_are_written_for_each_plane(tmp_path):
+def test_the_files_of_each_plane_are_written(tmp_path):
     paths = write_planes(tmp_path, result({"a": (30, 9), "b": (28, 5)}), [("psnr-y", "sliced-wasserstein")])
     assert {path.name for path in paths} == {
-        f"plane-photos-x4-psnr-y-sliced-wasserstein.{kind}" for kind in ("svg", "png", "json", "md")
+        f"plane-photos-x4-psnr-y-sliced-wasserstein{kind}"
+        for kind in (".svg", ".png", "-dark.svg", "-dark.png", ".json", ".md")
     }
     assert {path.name for path in tmp_path.iterdir()} == {path.name for path in paths}
+
+
+def labels(text):
+    """Return what a picture writes, as text → how often."""
+    words = [
+        "".join(element.itertext()).strip()
+        for element in ET.fromstring(text).iter()
+        if element.tag.endswith("}text")
+    ]
+    return {word: words.count(word) for word in words}
+
+
+def test_points_have_their_names_beside_them_and_the_legend_those_that_have_not():
+    long = "a-restorer-with-quite-a-long-name.safetensors"
+    found = labels(svg(plane({"sr-small": (30, 5), "sr-large": (31, 4), long: (28, 3), "dot[alpha=-0.5]": (27, 2), "dot[alpha=1]": (26, 1)})))  # fmt: skip
+    assert found["sr-small"] == found["sr-large"] == 1, "beside the point, and not again in the legend"
+    assert found[long] == 1 and any("…" in word for word in found), (
+        "short beside the point, whole in the legend"
+    )
+    assert found["−0.5"] == found["dot, along alpha"] == 1
+
+
+def test_dark_pictures_have_the_same_words_in_other_colours():
+    light, dark = svg(shown()), svg(shown(), DARK)
+    assert labels(light) == labels(dark)
+    assert DARK.ground in dark and DARK.ground not in light and LIGHT.ground not in dark
+    assert png(shown(), DARK) != png(shown())
+
+
+def test_the_colours_of_pictures_are_those_of_the_page():
+    style = files("restoration.benchmarks").joinpath("report.css").read_text(encoding="utf-8")
+    for colour, variable in VARIABLES.items():
+        light, dark = re.search(rf"{variable}: light-dark\((#\w+), (#\w+)\)", style).groups()
+        index = list(VARIABLES).index(colour)
+        ours = (DARK.ink, DARK.soft, DARK.rule, DARK.ground, *DARK.restorers)[index]
+        assert (light, dark) == (colour, ours)
+
+
+def test_thirty_six_restorers_have_no_mark_and_colour_in_common():
+    assert len({(i % 6, shape(i)) for i in range(36)}) == 36
+
+
+def test_a_curve_of_many_points_has_no_settings_beside_them_but_others_keep_their_names():
+    values = {f"dot[alpha={i}]": (30 - 0.1 * i, 5 - 0.2 * i) for i in range(14)}
+    found = labels(svg(plane(values | {"other": (29.9, 2.0)})))
+    assert found["other"] == 1 and found["dot, along alpha"] == 1 and "13" not in found

@@ -97,7 +97,6 @@ def test_the_toy_is_listed_and_shown(command):
             ("photos-x4", "bicubic-x4", "--plane", "psnr-y:dists", "--set", "colour=grey"),
             "'dists' needs three channels",
         ),
-        (("--pairs", "a", "b", "--plane", "psnr-y:niqe"), "--plane: has no meaning beside --pairs"),
         (("--table", "--plane", "psnr-y:niqe"), "--plane: has no meaning beside --table"),
         (("photos-x4", "bicubic-x4[perception=0.5]"), "has no such dial"),
         (("photos-x4", "bicubic-x4[0.5]"), "expected NAME[KEY=VALUE,…]"),

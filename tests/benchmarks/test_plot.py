@@ -2,7 +2,7 @@
 
 import pytest
 
-from restoration.benchmarks.plot import LINE, _ticks, dot_plot, scatter
+from restoration.benchmarks.plot import LINE, _ticks, courses, dot_plot, scatter
 from restoration.benchmarks.result import make_row
 
 
@@ -55,3 +55,36 @@ def test_a_scatter_needs_two_series_and_leaves_gaps_open():
     found = scatter(rows, {"x": 0, "y": 1}, {"b": 0})
     assert [series["values"] for series in found["series"]] == [[20.0, 30.0], [21.0, None]]
     assert found["metrics"]["psnr-y"]["better"] == "higher"
+
+
+def test_the_course_of_a_metric_follows_the_frames_and_breaks_where_one_lacks_a_value():
+    names = [f"clip/{i}.png" for i in range(5)]
+    values = {name: 10.0 + 5 * i for i, name in enumerate(names)}
+    gap = {name: value + 5 for name, value in values.items() if name != names[2]}
+    rows = [make_row("p", "x", "psnr-y", "c", values), make_row("p", "y", "psnr-y", "c", gap)]
+    (course,) = courses(rows, [*names, "other/0.png"])
+    assert (course.clip, course.metric, course.unit, course.frames) == ("clip", "psnr-y", "dB", 5)
+    assert course.ends == ("0", "4") and course.spoken.endswith("means: x 20.0000; y 25.0000")
+    low, high = float(course.ticks[0][1]), float(course.ticks[-1][1])
+    assert [y for y, _ in course.ticks][:: len(course.ticks) - 1] == [100, 0]
+    (whole,) = course.paths["x"]
+    places = [tuple(map(float, point.split(","))) for point in whole.split()]
+    assert [x for x, _ in places] == [0, 25, 50, 75, 100]
+    assert [y for _, y in places] == pytest.approx(
+        [100 * (high - value) / (high - low) for value in values.values()], abs=1e-3
+    )
+    assert [len(part.split()) for part in course.paths["y"]] == [2, 2]
+
+
+def test_a_frame_without_neighbours_is_still_a_point():
+    names = [f"clip/{i}.png" for i in range(3)]
+    (course,) = courses([make_row("p", "x", "psnr-y", "c", {names[1]: 20.0})], names)
+    ((start, end),) = (part.split() for part in course.paths["x"])
+    assert start == end
+
+
+def test_each_clip_has_its_own_course_and_frames_no_lines():
+    names = [f"{clip}/{i}.png" for clip in "ab" for i in range(3)]
+    rows = [make_row("p", "x", "psnr-y", "c", {name: 20.0 + i for i, name in enumerate(names)})]
+    assert [course.clip for course in courses(rows, names)] == ["a", "b"]
+    assert [line.name for line in dot_plot(rows, "dB", 0).lines] == ["x"]

@@ -48,7 +48,7 @@ OTHERS = {
     ),
     *(
         f"reflection-{part}"
-        for part in ("ceilnet", "ceilnet-100", "real", "flash", "noref", "real20", "nature20")
+        for part in ("ceilnet", "ceilnet-100", "real", "flash", "noref", "real20", "nature20", "misaligned")
     ),
     *(f"reflection-sir2-{part}" for part in ("objects", "postcard", "wild")),
     *("uhdrr4k", "uhdrr8k", "masks-irregular", "masks-large"),
@@ -58,12 +58,23 @@ OTHERS = {
     *("div2k-x2", "div2k-x3", "div2k-x4", "div2k-val", "realsr-val", "drealsr-val"),
     *("realsr-v3-x4", "realsr-ntire2019", "realset65", "lol"),
     *(f"{d}-jpeg-{q}" for d in ("live1-color", "live1-grey", "classic5") for q in (10, 20, 30, 40)),
-    *(f"photos-{part}" for part in ("jpeg-10", "masks", "motion-blur", "rain", "reflection", "low-light")),
+    *(
+        f"photos-{part}"
+        for part in (
+            "jpeg-10",
+            "masks",
+            "motion-blur",
+            "rain",
+            "reflection",
+            "reflection-misaligned",
+            "low-light",
+        )
+    ),
 }
 # what is cut off where it is neither nothing nor the scale
 BORDERS = {
     "vid4": 0, "vid4-calendar": 0, "vid4-crop8": 8, "vid4-calendar-crop8": 8, "vid4-calendar-crop10": 10,
-    "levin": 15, "levin-32": 15, "div2k-x2": 8, "div2k-x3": 9, "div2k-x4": 10, "div2k-val": 0, "realsr-val": 0,
+    "levin": 10, "levin-32": 10, "div2k-x2": 8, "div2k-x3": 9, "div2k-x4": 10, "div2k-val": 0, "realsr-val": 0,
     "drealsr-val": 0, "realset65": 0,
 }  # fmt: skip
 
@@ -108,6 +119,76 @@ def test_conventions_say_how_a_value_was_made():
     assert load_protocol("set5-x4-classic").convention("psnr-y") == "y-only-uint8,border=4,uint8-output"
     assert load_protocol("grey16-25").convention("psnr-y") == "grey,border=0,uint8-output"
     assert load_protocol("kodak5-color-25").convention("psnr-rgb") == "rgb,border=0,uint8-output"
+
+
+FLOW = "flow of the clean frames by DIS (Kroeger et al., 2016), OpenCV, medium preset"
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "metric", "expected"),
+    [
+        # luma that a metric makes or rounds by itself: the same value has the same convention
+        (
+            "set5-x4",
+            ["luma=uint8"],
+            "niqe",
+            "y-uint8,border=4,uint8-output,luma rounded to 8 bits, its authors' model",
+        ),
+        ("set5-x4", [], "niqe", "y-uint8,border=4,uint8-output,luma rounded to 8 bits, its authors' model"),
+        ("grey16-25", [], "niqe", "grey,border=0,uint8-output,luma rounded to 8 bits, its authors' model"),
+        ("set5-x4", [], "gmsd", "y-of-yiq-float,border=4,uint8-output,as piq"),
+        ("set5-x4", ["luma=uint8"], "vif", "y-of-yiq-float,border=4,uint8-output,pixel domain"),
+        ("set5-x4", [], "brisque", "y-of-yiq-uint8,border=4,uint8-output,fitted to LIVE, as piq"),
+        (
+            "set5-x4",
+            [],
+            "lpips-vgg",
+            "rgb,border=4,uint8-output,version 0.1, image at its size, scaled to [-1, 1]",
+        ),
+        ("set5-x4", [], "dists", "rgb,border=4,uint8-output,image not reduced"),
+        (
+            "set5-x4",
+            [],
+            "ms-ssim-rgb",
+            "rgb,border=4,uint8-output,five scales of 2x2 means, gaussian-11, valid",
+        ),
+        ("set5-x4", [], "consistency", "rgb,border=0,uint8-output,reduced by MATLAB's bicubic"),
+        # frames: whose flow, and whose mean
+        ("vid4-calendar", [], "flicker", f"y-float,border=0,uint8-output,{FLOW}"),
+        ("vid4", [], "flicker", f"y-float,border=0,uint8-output,mean=clips,{FLOW}"),
+        (
+            "vid4",
+            ["degraded.flow=vid4/flow"],
+            "flicker",
+            "y-float,border=0,uint8-output,mean=clips,known flow",
+        ),
+        ("vid4", [], "psnr-y", "y-float,border=0,uint8-output,mean=clips"),
+    ],
+)
+def test_conventions_tell_planes_that_metrics_make_and_variants(name, settings, metric, expected):
+    found = load_protocol(name, settings, [metric]).convention(metric)
+    assert found == expected or found.startswith(expected + " ") or found.startswith(expected + ",")
+
+
+def test_conventions_of_sets_tell_estimator_and_reference():
+    own = load_protocol("celeba-test", [], ["kid", "cmmd", "fid", "precision"])
+    assert own.convention("kid").endswith(",unbiased estimator, no image with its own restoration")
+    assert own.convention("cmmd").endswith("; its authors' code has the biased one")
+    assert own.convention("precision").endswith(",3 nearest neighbours") and own.paired
+    other = load_protocol("celeba-test", ["reference=/somewhere/ffhq"], ["kid", "fid", "psnr-rgb"])
+    assert other.convention("kid").endswith(",unbiased estimator,reference=ffhq") and not other.paired
+    assert other.convention("fid").endswith(",reference=ffhq") and other.name == "celeba-test"
+    assert other.convention("psnr-rgb") == "rgb,border=0,uint8-output"
+    assert "ViT-S/14 (tables: ViT-L/14)" in own.convention("fd-dinov2")
+
+
+def test_a_mean_over_clips_needs_frames_and_a_camera_aside_needs_equal_sizes():
+    assert refusal("set5-x4", ["mean=clips"]) == (
+        'set5-x4.mean = "clips": expected degraded = { name = "frames", … }'
+    )
+    assert refusal("photos-jpeg-10", ["scale=2", "degraded.moved=1"]) == (
+        "photos-jpeg-10.degraded.moved: expected 0, since scale = 2"
+    )
 
 
 def test_settings_that_the_convention_shows_keep_the_name_and_others_change_it():
@@ -203,5 +284,5 @@ def test_pairs_take_scoring_keys_only():
         load_pairs_protocol(["metric=x"])
     assert (
         str(caught.value)
-        == "--set metric=x: with --pairs expected one of border, colour, luma, output, scale"
+        == "--set metric=x: with --pairs expected one of border, colour, luma, mean, output, reference, scale"
     )

@@ -27,7 +27,10 @@ def test_rows_tell_number_degradation_and_convention():
         for line in page().splitlines()
         if line.startswith("| `") and line.count("`") > 2
     }
-    assert "| 16 |" not in rows["levin"] and "| 2 |" in rows["levin"]
+    assert "| 16 |" in rows["levin"] and "| 32 |" in rows["levin-32"] and "| 171 |" in rows["vid4"]
+    assert "| 7 |" in rows["vid4-calendar-crop8"] and "| 155 |" in rows["vid4-crop8"]
+    assert "made: reflection, up to 3 pixels aside" in rows["photos-reflection-misaligned"]
+    assert "ratio 0.1 to 0.2, turned" in rows["masks-irregular-10-20"]
     assert "`video/vid4_calendar/LR_x4/lr_*.png`, without 2 + 2 frames" in rows["vid4-calendar-crop8"]
     assert "psnr-y, ssim-y `y-float,border=8,uint8-output`" in rows["vid4-calendar-crop8"]
     assert "made: jpeg" in rows["photos-jpeg-10"] and "| 6 |" in rows["photos-jpeg-10"]

@@ -2,10 +2,11 @@
 
 import pytest
 import torch
+from torch.nn.functional import grid_sample
 
 from restoration.benchmarks.metrics import METRICS, Seen
 from restoration.benchmarks.metrics.regions import band, ssim_map
-from restoration.benchmarks.metrics.shifts import in_register
+from restoration.benchmarks.metrics.shifts import BLIND_REACH, QUARTERS, in_register
 from restoration.benchmarks.protocol import load_protocol
 from restoration.benchmarks.scores import Beside, planes, score
 from restoration.losses.pixel import psnr
@@ -91,6 +92,47 @@ def test_a_shift_is_found_and_taken_back(down, across):
     assert torch.equal(found, inner) and torch.equal(inner, clean[..., 4:-4, 4:-4])
     assert METRICS["psnr-y-shift"]()(restored, clean).item() == 100.0
     assert METRICS["ssim-y-shift"]()(restored, clean).item() == pytest.approx(1.0, abs=1e-9)
+
+
+@pytest.mark.parametrize(("down", "across"), [(0, 0), (1.25, -2.5), (-4.75, 5)])
+def test_a_shift_by_quarters_is_found_and_taken_back(down, across):
+    restored = images(size=(70, 66), channels=1)[1]
+    clean = moved(restored, down, across)[..., 6:-6, 6:-6]
+    found, inner = in_register(restored[..., 6:-6, 6:-6], clean, BLIND_REACH, QUARTERS)
+    assert torch.allclose(found, inner, atol=1e-12) and torch.equal(inner, clean[..., 5:-5, 5:-5])
+    assert METRICS["psnr-y-shift-quarter"]()(restored[..., 6:-6, 6:-6], clean).item() == 100.0
+    assert METRICS["ssim-y-shift-quarter"]()(restored[..., 6:-6, 6:-6], clean).item() == pytest.approx(1.0)
+
+
+def moved(image, down, across):
+    """Return ``image(x + shift)`` by torch's own bilinear interpolation; what lies outside is the edge."""
+    rows, columns = (
+        torch.arange(n, dtype=image.dtype) + by
+        for n, by in zip(image.shape[-2:], (down, across), strict=True)
+    )
+    scaled = [2 * at / (n - 1) - 1 for at, n in zip((rows, columns), image.shape[-2:], strict=True)]
+    grid = torch.stack(torch.meshgrid(*scaled, indexing="ij")[::-1], -1)[None]
+    return grid_sample(image, grid, mode="bilinear", padding_mode="border", align_corners=True)
+
+
+def test_the_best_shift_by_quarters_is_that_of_a_search_over_all():
+    restored, clean = images(size=(24, 22), channels=1)
+    inner = clean[..., 5:-5, 5:-5]
+    shifts = [n / 4 for n in range(-20, 21)]
+    errors = [
+        (moved(restored, down, across)[..., 5:-5, 5:-5] - inner).square().mean().item()
+        for down in shifts
+        for across in shifts
+    ]
+    found, _ = in_register(restored, clean, BLIND_REACH, QUARTERS)
+    assert (found - inner).square().mean().item() == pytest.approx(min(errors), rel=1e-9)
+
+
+def test_colours_move_together():
+    whole = images(size=(60, 60))[1]
+    clean, restored = whole[..., 5:-5, 5:-5], whole[..., 7:-3, 4:-6]
+    assert METRICS["psnr-rgb-shift"]()(restored, clean).item() == 100.0
+    assert METRICS["ssim-rgb-shift"]()(restored, clean).item() == pytest.approx(1.0, abs=1e-9)
 
 
 def test_a_shift_never_lowers_the_fidelity_of_the_inner_part():

@@ -169,7 +169,119 @@ def test_two_conventions_of_a_metric_have_a_column_each():
 def test_a_page_over_its_budget_shows_fewer_images_and_says_so(made, monkeypatch):
     result, gallery = made
     sizes = [scene.size for scene in gallery.of("photos-x4")]
-    monkeypatch.setattr("restoration.benchmarks.report.BUDGET", sizes[0] + sizes[2])
+    monkeypatch.setattr("restoration.benchmarks.report_pictures.BUDGET", sizes[0] + sizes[2])
     text = page(result, gallery)
     assert [scene["name"] for scene in scenes(text)] == ["0.png", "8.png"]
     assert "Of 2 of the 9 images" in text
+
+
+def test_the_cost_stands_in_a_table_of_its_own_and_says_what_came_from_the_cache(made, text):
+    heads = re.findall(r'<button type="button">([^<]*)</button>', text)
+    assert heads == ["restorer", "psnr-y", "restorer", "latency", "memory", "parameters", "multiply-adds"]
+    assert 'data-value="2000000000.0">2</td>' in text and 'data-value="300.0">300</td>' in text
+    assert "Taken from the cache" not in text
+    result = made[0]
+    cached = Result("", {**result.provenance, "cached": {"photos-x4": {"bicubic-x4": 9}}}, result.rows)
+    assert "of the run that restored them: 9 of bicubic-x4." in page(cached)
+    rows = [make_row("pairs", "a", "psnr-y", CONVENTION, {"x.png": 30.0})]
+    assert "<h3>Cost</h3>" not in page(Result("", {}, rows)), "files that somebody else restored cost nothing"
+
+
+def test_every_column_is_explained(text):
+    (words,) = re.findall(r'<table class="words">(.*?)</table>', text, re.DOTALL)
+    assert "psnr-y" in words and CONVENTION in words and "highest" in words and "to 100" in words
+
+
+def test_the_best_of_a_column_stands_out_where_there_are_several():
+    def bold(values, metric="gmsd"):
+        rows = [make_row("p", name, metric, "c", {"x": value}) for name, value in values.items()]
+        return re.findall(r"<strong>([^<]*)</strong>", page(Result("", {}, rows)))
+
+    assert bold({"a": 0.2, "b": 0.1}) == ["0.1000"]
+    assert bold({"a": 0.2, "b": 1.1}, "high-frequency-ratio") == ["1.1000"]
+    assert bold({"a": 0.2}) == []
+
+
+def test_images_in_which_restorers_differ_most_come_first(made):
+    _, gallery = made
+    values = {"0.png": 25.0, "4.png": 31.0, "8.png": 40.0}
+    rows = [
+        make_row("photos-x4", "bicubic-x4", "psnr-y", CONVENTION, values),
+        make_row("photos-x4", "<b>evil</b>", "psnr-y", CONVENTION, {name: 30.0 for name in values}),
+    ]
+    assert 'data-order="2 0 1" data-right="&lt;b&gt;evil&lt;/b&gt;"' in page(Result("", {}, rows), gallery)
+    assert 'data-order="0 1 2" data-right="bicubic-x4"' in page(Result("", {}, rows[:1]), gallery)
+
+
+def filmed():
+    gallery, protocol = Gallery(), load_protocol("vid4-calendar")
+    values = {name: {} for name in ("x", "y")}
+    for i in range(4):
+        clean = torch.full((1, 3, 64, 96), 0.2 + 0.1 * i)
+        sample = Sample(f"calendar/{i}.png", i, 4, clean, clean[..., ::4, ::4], "0", "0")
+        for j, (name, found) in enumerate(values.items()):
+            gallery(protocol, name, sample, clean * (0.9 - 0.1 * j))
+            found[sample.name] = 30.0 - i - j
+    rows = [make_row("vid4-calendar", name, "psnr-y", "c", found) for name, found in values.items()]
+    rows += [
+        make_row(
+            "vid4-calendar", name, "flicker", "c", {k: 1.0 + v for k, v in list(found.items())[1:]}
+        )
+        for name, found in values.items()
+    ]  # fmt: skip
+    records = {"vid4-calendar": {"settings": {"degraded": {"name": "frames"}}, "sha256": "0"}}
+    return Result("restoration benchmark vid4-calendar x y", {"protocols": records}, rows), gallery
+
+
+def test_a_clip_has_its_frames_in_one_window_its_course_and_its_profile():
+    text = page(*filmed())
+    assert "4 frames" in text and "Values per frame" in text and "Frame by frame" in text
+    assert len({(scene["width"], scene["height"], scene["clip"]) for scene in scenes(text)}) == 1
+    assert text.count("<polyline") == 4, "two restorers by two metrics"
+    profiles = json.loads(re.search(r'id="profiles-1">(.*?)</script>', text, re.DOTALL).group(1))
+    assert profiles["calendar"]["frames"] == 4
+    labels = [version["label"] for version in profiles["calendar"]["versions"]]
+    assert labels == ["degraded", "x", "y", "clean"]
+    assert 'data-clips="{&#34;calendar&#34;: [0, 1, 2, 3]}"' in text
+    assert 'data-role="play"' in text and 'data-role="play"' not in page(filmed()[0])
+
+
+def test_images_of_no_clip_have_neither_slider_nor_profile(text):
+    assert 'data-role="frame"' not in text and "profiles-1" not in text and "<polyline" not in text
+
+
+def test_what_these_images_do_not_tell_says_how_many_would():
+    values = {f"{i}.png": 30.0 + i % 3 for i in range(12)}
+    other = {name: value + 0.3 * (-1) ** i + 0.05 for i, (name, value) in enumerate(values.items())}
+    rows = [make_row("p", name, "psnr-y", "c", own) for name, own in (("a", values), ("b", other))]
+    (comparison,) = compare(rows)
+    assert comparison.verdict == "not significant" and comparison.needed > 12
+    assert f"about {comparison.needed:,} images would tell</small>" in page(
+        Result("", {}, rows, [comparison])
+    )
+
+
+def test_a_restorer_of_several_seeds_has_a_line_of_its_own():
+    rows = [make_row("p", "a", "psnr-y", "c", {f"{i}.png": 30.0 + i for i in range(9)})]
+    for seed in range(3):
+        values = {f"{i}.png": 30.5 + i + 0.1 * (seed + i % 2) for i in range(9)}
+        rows.append(make_row("p", f"b[seed={seed}]", "psnr-y", "c", values))
+    text = page(Result("", {}, rows, compare(rows)))
+    (line,) = re.findall(r'<tr>\s*<th scope="row" data-value="b">.*?</tr>', text, re.DOTALL)
+    assert re.search(r'class="better">\+0\.6\d, significant</small>', line)
+
+
+def test_a_reason_stands_once_and_the_first_metric_with_values_makes_the_headline():
+    gap = make_row("p", "a", "gmsd", "c", dict.fromkeys("xyz", "there is no clean image"))
+    some = make_row("p", "a", "psnr-y", "c", {"x": 30.0, "y": "too small", "z": "too small"})
+    text = page(Result("", {}, [gap, some]))
+    assert "missing: there is no clean image</small>" in text and "missing: y, z: too small</small>" in text
+    assert "<li>p: a has a mean psnr-y of 30.00 dB over 1 image.</li>" in text
+
+
+def test_the_folders_of_pairs_stand_in_the_provenance():
+    rows = [make_row("pairs", "mine", "psnr-y", "c", {"x": 30.0})]
+    folders = {"restored": {"mine": "out/mine"}, "clean": "data/clean"}
+    text = page(Result("", {"folders": folders}, rows))
+    assert "<dt>folder of mine</dt><dd>out/mine</dd>" in text
+    assert "<dt>clean folder</dt><dd>data/clean</dd>" in text and "degraded folder" not in text

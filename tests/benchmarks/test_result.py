@@ -1,10 +1,11 @@
 """Results: means, comparisons, parts of several ranks, and JSON that reads back equal."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
-from restoration.benchmarks.intervals import mean_interval
+from restoration.benchmarks.intervals import images_needed, mean_interval
 from restoration.benchmarks.result import Result, compare, make_row, merge, read_result
 from restoration.errors import RequestError
 
@@ -109,3 +110,27 @@ def test_a_mean_is_found_by_what_names_it():
     assert made.mean("psnr-y") == 2.0 and made.mean("ssim-y", "set5-x4", "a") == pytest.approx(0.6)
     with pytest.raises(ValueError, match="0 rows have metric 'lpips'"):
         made.mean("lpips")
+
+
+def test_what_a_set_is_without_groups_of_images_is_written_and_read_back(tmp_path):
+    left_out = tuple((3, 0.1 + 0.01 * i) for i in range(8))
+    of_set = replace(row("a", [1.0]), metric="kid-efficientnet-lite0", per_image={}, left_out=left_out)
+    path = tmp_path / "result.json"
+    path.write_text(result(of_set, row("a", [1.0])).to_json())
+    again = read_result(path)
+    assert list(again.rows) == [of_set, row("a", [1.0])]
+    written = json.loads(path.read_text())["rows"]
+    assert written[0]["left_out"][0] == [3, 0.1] and "left_out" not in written[1]
+
+
+def test_a_comparison_says_how_many_images_would_do():
+    base = [20.0 + i for i in range(10)]
+    near = [value + 0.01 + 0.05 * (-1) ** i for i, value in enumerate(base)]
+    (found,) = compare([row("a", base), row("b", near)])
+    assert found.verdict == "not significant" and found.needed == images_needed(
+        [n - b for n, b in zip(near, base, strict=True)]
+    )
+    document = json.loads(result(row("a", base), row("b", near)).to_json())
+    assert document["comparisons"][0]["needed"] == found.needed
+    (equal,) = compare([row("a", base), row("b", base)])
+    assert equal.needed is None and equal.verdict == "not significant"

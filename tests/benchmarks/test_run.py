@@ -35,8 +35,13 @@ def bicubic_values(golden, name, scale, chain):
     return {f"{image}.png": values[chain] for image, values in images.items()}
 
 
-def agrees(result, restorer, protocol, expected):
-    for i, (metric, tolerance) in enumerate([("psnr-y", 1e-3), ("ssim-y", 2e-5)]):
+def agrees(result, restorer, protocol, expected, written=5, ties=0.0):
+    """Every image is within 1e-4 dB and 1e-6 of values that are ``written`` with so many places of SSIM.
+
+    ``ties`` is for networks: in float64, of 154,401 samples 4 round the other way, which moves SSIM by 3e-7.
+    """
+    of_ssim = 1e-6 + 0.5 * 10**-written + ties
+    for i, (metric, tolerance) in enumerate([("psnr-y", 1e-4), ("ssim-y", of_ssim)]):
         (row,) = [
             r for r in result.rows if (r.restorer, r.protocol, r.metric) == (restorer, protocol, metric)
         ]
@@ -114,7 +119,7 @@ def test_dncnn_reaches_the_golden_values_on_grey_images(data_root, golden, image
     protocol = load_protocol("grey16-25", [f'clean=["{image}"]'])
     restorer = load(data_root / "weights" / "dncnn_25.pth")
     result = evaluate(restorer, protocol, data=data_root)
-    agrees(result, restorer.card.name, protocol.name, {image: (values["psnr"], values["ssim"])})
+    agrees(result, restorer.card.name, protocol.name, {image: (values["psnr"], values["ssim"])}, 6, 1e-6)
 
 
 def test_a_restorer_of_another_scale_is_refused_before_any_file_is_looked_for(tmp_path):
@@ -161,7 +166,7 @@ def test_shipped_photographs_are_measured_without_any_data(photographs):
 def test_the_provenance_says_what_is_needed_to_make_the_numbers_again(photographs):
     _, result, _ = photographs
     provenance = json.loads(result.to_json())["provenance"]
-    assert set(provenance) == {
+    assert set(provenance) - {"metric_weights"} == {  # those that this process has opened
         "date", "git_commit", "versions", "hardware", "inference", "protocols", "images", "restorers",
     }  # fmt: skip
     record = provenance["protocols"]["photos-x4"]

@@ -3,15 +3,19 @@
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from restoration.benchmarks import extractors, sets
 from restoration.benchmarks.distances import Moments as M
-from restoration.benchmarks.distances import frechet, kernel_distance, precision_recall
+from restoration.benchmarks.distances import frechet, kernel_distance, kernel_without, precision_recall
+from restoration.benchmarks.intervals import set_interval
 from restoration.benchmarks.metrics import METRICS
 from restoration.benchmarks.metrics.distributions import FEATURES, SetMetric
 from restoration.benchmarks.protocol import load_protocol
+from restoration.benchmarks.run import evaluate
 from restoration.benchmarks.sets import CLEAN, WHOLE, Gathering, Sets
 from restoration.errors import WeightsError
+from restoration.weights import load
 
 ALL = [name for name, kind in METRICS.items() if issubclass(kind, SetMetric)]
 LITE = (
@@ -63,10 +67,15 @@ def gathered(metrics, count=12, forced=False, total=None, places=None):
 def test_kernel_distance_precision_and_recall_are_those_of_the_features(simple):
     whole, features = gathered(LITE[1:])
     (kernel,) = whole.rows("r", LITE[1], 1.0, 2.0)
-    expected = kernel_distance(*features)
-    assert (kernel.mean, kernel.low, kernel.high) == (expected.value, *expected.interval)
+    assert kernel.mean == kernel_distance(*features, paired=True).value
+    groups = np.arange(12) % 8
+    without = kernel_without(*features, (groups, groups), paired=True)
+    assert kernel.left_out == tuple(zip([2] * 4 + [1] * 4, without, strict=True))
+    assert (kernel.low, kernel.high) == set_interval([kernel.mean], [kernel.left_out])
     assert (kernel.n, kernel.per_image, kernel.missing, kernel.seconds) == (12, {}, {}, 1.0)
-    assert kernel.convention == f"rgb,border=4,uint8-output,features={FEATURES['efficientnet-lite0']}"
+    assert kernel.convention.startswith(
+        f"rgb,border=4,uint8-output,features={FEATURES['efficientnet-lite0']}"
+    )
     found = [whole.rows("r", name, 0, 0)[0].mean for name in LITE[2:]]
     assert tuple(found) == precision_recall(*features)
     assert len(simple) == 2 * 12, "a network sees an image once, whatever is made of its features"
@@ -79,16 +88,19 @@ def test_few_images_have_no_frechet_distance_but_the_kernel_distance_beside_the_
         WHOLE: "12 images: below 2,048 a Fréchet distance tells how many there are; see kid-efficientnet-lite0, "
         "or force it with --force-fid"
     }
-    assert (instead.metric, instead.mean) == ("kid-efficientnet-lite0", kernel_distance(*features).value)
+    assert (instead.metric, instead.mean) == (
+        "kid-efficientnet-lite0", kernel_distance(*features, paired=True).value
+    )  # fmt: skip
     assert instead.low < instead.mean < instead.high
     both, _ = gathered(LITE[:2])
     assert [row.metric for row in both.rows("r", LITE[0], 0, 0)] == [LITE[0]], "it is asked for itself"
 
 
-def test_a_forced_frechet_distance_and_one_of_enough_images_keep_moments_alone(simple):
+def test_a_forced_frechet_distance_and_one_of_enough_images_keep_moments_alone(simple, monkeypatch):
     whole, features = gathered(LITE[:1], forced=True)
     (row,) = whole.rows("r", LITE[0], 0, 0)
     assert row.mean == pytest.approx(frechet(*map(M.of, features)), rel=1e-9)
+    monkeypatch.setattr(sets, "FOLDED", 64)
     many, features = gathered(LITE[:1], count=130, total=2048)
     kept = many.found["r", "efficientnet-lite0"]
     assert len(kept) == 130 and len(kept.features) < sets.FOLDED, "features are let go of"
@@ -176,12 +188,7 @@ def test_every_set_metric_says_in_its_convention_what_it_looks_at(name):
     metric = kind()
 
     def value(restored):
-        found = (
-            metric.of_moments(M.of(restored), M.of(first))
-            if kind.streams
-            else metric.between(restored, first)
-        )
-        return found.value
+        return metric.between(restored, first)
 
     assert kind.improves(value(near), value(far))
 
@@ -201,3 +208,94 @@ def test_an_empty_part_adds_nothing():
     first = Gathering(True)
     first.add(3, np.ones(4, np.float32))
     assert len(first + Gathering(True)) == 1 and len(Gathering(True) + Gathering(True)) == 0
+
+
+@pytest.mark.parametrize("name", LITE)
+def test_every_number_of_a_set_has_an_interval_and_what_it_is_without_groups(simple, name):
+    whole, features = gathered([name], count=24, forced=True)
+    (row,) = whole.rows("r", name, 0, 0)
+    groups = np.arange(24) % 8
+    kind = METRICS[name]()
+    assert [size for size, _ in row.left_out] == [3] * 8
+    expected = [kind.between(*(x[groups != g] for x in features), paired=True) for g in range(8)]
+    assert [value for _, value in row.left_out] == pytest.approx(expected, rel=1e-6, abs=1e-12)
+    assert row.low <= row.mean <= row.high and row.low >= kind.floor and row.high <= kind.ceiling
+
+
+def test_moments_by_group_give_the_same_numbers_as_the_features(simple, monkeypatch):
+    whole, _ = gathered(LITE[:1], count=40, forced=True)
+    monkeypatch.setattr(sets, "FOLDED", 16)
+    folded, _ = gathered(LITE[:1], count=40, forced=True)
+    assert (
+        folded.found["r", "efficientnet-lite0"].moments and not whole.found["r", "efficientnet-lite0"].moments
+    )
+    ours, theirs = (found.rows("r", LITE[0], 0, 0)[0] for found in (folded, whole))
+    assert ours.mean == pytest.approx(theirs.mean, rel=1e-6)
+    assert [size for size, _ in ours.left_out] == [5] * 8 == [size for size, _ in theirs.left_out]
+    assert [v for _, v in ours.left_out] == pytest.approx([v for _, v in theirs.left_out], rel=1e-6)
+
+
+def test_a_set_that_lacks_an_image_has_a_value_but_nothing_to_compare(simple):
+    whole, _ = gathered(LITE[1:2], count=24)
+    lacking, _ = gathered(LITE[1:2], count=24, places=range(23))
+    lacking.add(CLEAN, 23, {"rgb": pictures(24, 0)[23]})
+    row = lacking.rows("r", LITE[1], 0, 0)[0]
+    assert whole.rows("r", LITE[1], 0, 0)[0].left_out and row.left_out == ()
+    assert row.n == 23 and row.low < row.mean < row.high
+
+
+def test_below_eight_images_a_number_of_a_set_has_no_interval(simple):
+    whole, _ = gathered(LITE[1:], count=7)
+    for name in LITE[1:]:
+        (row,) = whole.rows("r", name, 0, 0)
+        assert row.mean is not None and (row.low, row.high, row.left_out) == (None, None, ())
+
+
+def faces(folder, count):
+    """Write images of a reference set, and return their features."""
+    folder.mkdir()
+    features = []
+    for i, picture in enumerate(pictures(count, 7, 0.1)):
+        samples = (255 * picture[0].permute(1, 2, 0).numpy()).round().astype(np.uint8)
+        Image.fromarray(samples).save(folder / f"{i:02}.png")
+        features.append(
+            Means()(torch.from_numpy(samples / np.float32(255)).permute(2, 0, 1)[None].double().float())
+        )
+    return np.stack(features).astype(float)
+
+
+def test_a_reference_set_takes_the_place_of_the_clean_images(simple, tmp_path):
+    truth = faces(tmp_path / "faces", 20)
+    protocol = load_protocol("photos-x4", [f"reference={tmp_path}/faces", "border=0"], LITE[1:])
+    parts = [Sets(protocol, 12) for _ in range(2)]
+    for rank, part in enumerate(parts):
+        part.refer(tmp_path / "elsewhere", rank, 2)
+        for place in range(rank, 12, 2):
+            part.add(CLEAN, place, {"rgb": pictures(12, 0)[place]})  # is not looked at
+            part.add("r", place, {"rgb": pictures(12, 1, 0.05)[place]})
+    whole = parts[0].join(parts[1:])
+    ours = np.stack([Means()(image.float()) for image in pictures(12, 1, 0.05)]).astype(float)
+    row = whole.rows("r", LITE[1], 0, 0)[0]
+    assert row.mean == pytest.approx(kernel_distance(ours, truth).value, rel=1e-9), "of sets without pairs"
+    assert row.n == 12 and len(row.left_out) == 8 and row.low < row.mean < row.high
+    assert row.convention.endswith(",unbiased estimator,reference=faces")
+    shares = [whole.rows("r", name, 0, 0)[0].mean for name in LITE[2:]]
+    assert tuple(shares) == precision_recall(ours, truth)
+
+
+def test_without_an_image_pairs_are_those_of_the_others(simple):
+    lacking, features = gathered(LITE[1:2], count=12, places=range(11))
+    lacking.add(CLEAN, 11, {"rgb": pictures(12, 0)[11]})
+    (row,) = lacking.rows("r", LITE[1], 0, 0)
+    assert row.mean == kernel_distance(*(x[:11] for x in features), paired=True).value
+
+
+def test_a_benchmark_takes_the_reference_that_its_protocol_names(simple, tmp_path):
+    faces(tmp_path / "faces", 9)
+    settings = ["reference=faces", 'clean=["photos/coffee.png"]']
+    protocol = load_protocol(
+        "photos-jpeg-10", settings, ["kid-efficientnet-lite0", "precision-efficientnet-lite0"]
+    )
+    rows = evaluate(load("identity"), protocol, data=tmp_path).rows
+    assert len(simple) == 9 + 1, "the clean image is not looked at"
+    assert [row.missing for row in rows] == [{WHOLE: f"1 images: expected at least {n}"} for n in (3, 4)]

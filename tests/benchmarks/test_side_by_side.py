@@ -7,12 +7,15 @@ import pytest
 from PIL import Image
 
 from restoration.benchmarks.conventions import CONVENTIONS
+from restoration.benchmarks.gallery import Gallery
 from restoration.benchmarks.libraries import measurer
+from restoration.benchmarks.matching import Folders
 from restoration.benchmarks.protocol import load_protocol
+from restoration.benchmarks.readme import readme_tables
 from restoration.benchmarks.result import Result, merge, read_result
 from restoration.benchmarks.run import benchmark
 from restoration.benchmarks.side_by_side import by_conventions, measurers, pairs_by_conventions, show
-from restoration.benchmarks.table import conventions_table, readme_tables, run_table
+from restoration.benchmarks.table import conventions_table, run_table
 from restoration.errors import RequestError
 from restoration.weights import load
 
@@ -74,7 +77,7 @@ def folders(tmp_path):
 
 
 def test_files_are_measured_by_every_convention(folders):
-    result = pairs_by_conventions(*folders, measurers("matlab,piq,scikit-image"), ["border=2"])
+    result = pairs_by_conventions(Folders.of(*folders), measurers("matlab,piq,scikit-image"), ["border=2"])
     assert len({row.convention for row in result.rows}) == len(result.rows) == 6
     found = means(result)
     assert found["piq", "psnr"] == pytest.approx(20 * np.log10(51), abs=1e-3)
@@ -86,27 +89,31 @@ def test_files_are_measured_by_every_convention(folders):
 def test_a_file_that_cannot_be_scored_is_named_and_the_rest_goes_on(folders, capsys, tmp_path):
     restored, clean = folders
     Image.fromarray(np.zeros((4, 5, 3), np.uint8)).save(restored / "a.png")
-    result = pairs_by_conventions(restored, clean, measurers("matlab"))
-    assert len(result.problems) == 1 and "a.png: 5x4 pixels" in result.problems[0]
+    result = pairs_by_conventions(Folders.of(restored, clean), measurers("matlab"))
+    reason = f"{restored}/a.png: 5x4 pixels; expected the 36x40 of {clean}/a.png"
+    assert all(row.missing == {"a.png": reason} for row in result.rows)
     assert all(list(row.per_image) == ["b.png"] for row in result.rows)
-    assert show(result, None, True, False) == 1
-    assert capsys.readouterr().err == f"restoration: {result.problems[0]}\n"
+    assert show(result, Gallery(), None, True, False) == 1
+    assert capsys.readouterr().err == f"restoration: pairs: restored: a.png: {reason}\n"
 
 
 def test_equal_files_have_reasons_in_place_of_infinities(folders, capsys):
     _, clean = folders
-    result = pairs_by_conventions(clean, clean, measurers("scikit-image"))
+    result = pairs_by_conventions(Folders.of(clean, clean), measurers("scikit-image"))
     assert "Infinity" not in result.to_json()
-    assert show(result, None, False, False) == 1
+    assert show(result, Gallery(), None, False, False) == 1
     printed = capsys.readouterr()
-    assert "a.png: the images are equal: an infinite value by this convention" in printed.err
+    assert (
+        "pairs: clean (restored): psnr-rgb: the images are equal: an infinite value by this convention"
+        in printed.err
+    )
     assert "(2 missing)" in printed.out
 
 
 def test_what_is_written_is_a_result_with_a_column_for_each_convention(folders, tmp_path, capsys):
-    result = pairs_by_conventions(*folders, measurers("matlab,piq,torchmetrics"))
+    result = pairs_by_conventions(Folders.of(*folders), measurers("matlab,piq,torchmetrics"))
     (tmp_path / "out").mkdir()
-    assert show(result, tmp_path / "out", False, False) == 0
+    assert show(result, Gallery(), tmp_path / "out", False, False) == 0
     again = read_result(tmp_path / "out" / "result.json")
     assert [row.key for row in again.rows] == [row.key for row in result.rows]
     table = (tmp_path / "out" / "table.md").read_text().splitlines()
@@ -122,12 +129,12 @@ def test_what_is_written_is_a_result_with_a_column_for_each_convention(folders, 
     assert any(line.startswith("- matlab: what super-resolution papers print") for line in table)
     printed = capsys.readouterr().out
     assert "restored: a.png" not in printed and "wrote" in printed
-    assert show(result, None, False, True) == 0
+    assert show(result, Gallery(), None, False, True) == 0
     assert json.loads(capsys.readouterr().out)["rows"][0]["convention"] == result.rows[0].convention
 
 
 def test_no_table_puts_two_conventions_in_one_column(folders, tmp_path):
-    result = pairs_by_conventions(*folders, measurers("matlab,basicsr-swapped"))
+    result = pairs_by_conventions(Folders.of(*folders), measurers("matlab,basicsr-swapped"))
     head = next(line for line in run_table(result).splitlines() if line.startswith("| restorer"))
     assert "psnr-y (1) | ssim-y (1) | psnr-y (2) | ssim-y (2)" in head
     (tmp_path / "results").mkdir()
@@ -155,3 +162,31 @@ def test_shipped_photographs_without_any_data():
     )
     assert isinstance(result, Result) and all(row.n == 6 and not row.missing for row in result.rows)
     assert result.provenance["conventions"][result.rows[0].convention]["by"] == measurer(CONVENTIONS[0]).by
+
+
+def test_the_pairs_have_pictures_with_values_on_their_page(folders, tmp_path):
+    gallery = Gallery()
+    result = pairs_by_conventions(Folders.of(*folders), measurers("matlab"), gallery=gallery)
+    (tmp_path / "out").mkdir()
+    assert show(result, gallery, tmp_path / "out", True, False) == 0
+    text = (tmp_path / "out" / "report.html").read_text()
+    assert [scene.name for scene in gallery.of("pairs")] == ["a.png", "b.png"]
+    assert text.count('<script type="application/json" id="scene-1-') == 2 and "35.4" in text
+
+
+def test_several_folders_share_the_columns_and_ranks_their_images(folders, tmp_path):
+    restored, clean = folders
+    (tmp_path / "worse").mkdir()
+    for name in ("a", "b"):
+        samples = np.array(Image.open(clean / f"{name}.png"))
+        Image.fromarray(samples + np.uint8(9)).save(tmp_path / "worse" / f"{name}.png")
+    given, measures = Folders.of([restored, tmp_path / "worse"], clean), measurers("matlab,piq")
+    alone = pairs_by_conventions(given, measures)
+    assert [row.restorer for row in alone.rows] == ["restored"] * 4 + ["worse"] * 4
+    assert len({row.convention for row in alone.rows}) == 4
+    joined = merge([pairs_by_conventions(given, measures, rank=rank, world=2) for rank in (0, 1)])
+    values = [{row.key: (list(row.per_image.items()), row.mean) for row in r.rows} for r in (alone, joined)]
+    assert values[0] == values[1]
+    lines = conventions_table(alone).splitlines()
+    assert lines[4].startswith("| restored | 2 | ") and lines[5].startswith("| worse | 2 | ")
+    assert "35.4" in lines[4] and lines[4].count(" to ") == 2, "every value has its interval"

@@ -9,14 +9,17 @@ import pytest
 from PIL import Image
 
 from restoration.benchmarks import verify as ledger
+from restoration.benchmarks.findings import TOLERANCES, tolerance
 from restoration.benchmarks.pairs import score_pairs
 from restoration.benchmarks.protocol import load_protocol
 from restoration.benchmarks.result import read_result
 from restoration.benchmarks.run import benchmark
+from restoration.benchmarks.scores import made
 from restoration.benchmarks.side_by_side import by_conventions, measurers
 from restoration.benchmarks.toys import load_toy
 from restoration.benchmarks.toys_checks import self_test
-from restoration.benchmarks.verify import TOLERANCES, committed, load_rows, tolerance, verify, wanted_rows
+from restoration.benchmarks.verify import committed, load_rows, verify, wanted_rows
+from restoration.cli import main
 from restoration.errors import RequestError
 from restoration.weights import load, shipped
 
@@ -66,7 +69,9 @@ def test_a_result_just_made_is_equal(written):
     found = checked(written)
     assert found.equal and len(found.findings) == 4 and not found.notes
     assert all(finding.largest == 0 for finding in found.findings)
-    assert found.findings[0].line.startswith("equal    tiny  bicubic-x2  psnr-y: ")
+    assert found.findings[0].line.startswith(
+        "equal    tiny  bicubic-x2  psnr-y [y-float,border=2,uint8-output]: "
+    )
     assert found.findings[0].line.endswith(
         "(largest difference 0, tolerance 0.0001: the same machine and versions)"
     )
@@ -92,6 +97,8 @@ def test_an_edited_mean_is_told_without_measuring(written, monkeypatch):
     assert lines(written, "tiny/bicubic-x2/ssim-y")[0].endswith("edited: n = 7, but 2 images")
     edit(written, lambda document: document["rows"][2]["per_image"].update({"a.png": "high"}))
     assert lines(written, "tiny/nearest-x2/psnr-y")[0].endswith("edited: a value of an image is no number")
+    edit(written, lambda document: document["rows"][3].update(per_image={}))
+    assert "of n = 2, but no images" in lines(written, "tiny/nearest-x2/ssim-y")[0]
 
 
 def test_an_edited_value_differs_from_what_is_measured(written):
@@ -107,7 +114,7 @@ def test_an_edited_value_differs_from_what_is_measured(written):
         found.findings[0].differences[0].startswith("a.png ") and "then" in found.findings[0].differences[0]
     )
     assert "1 of 2 values differ by more than 0.0001" in found.findings[0].differences[1]
-    assert any("not the difference of the rows" in problem for problem in found.problems)
+    assert any(", but the rows differ by " in problem for problem in found.problems)
 
 
 def test_an_edited_interval_is_told(written):
@@ -137,7 +144,10 @@ def test_missing_images_are_named(written, root):
     (root / "small" / "b.png").unlink()
     (line,) = lines(written, "tiny/nearest-x2/ssim-y")
     assert (
-        line.startswith("differs  tiny  nearest-x2  ssim-y: tiny: no degraded image in ") and "b.png" in line
+        line.startswith(
+            "differs  tiny  nearest-x2  ssim-y [y-float,border=2,uint8-output]: tiny: no degraded image in "
+        )
+        and "b.png" in line
     )
 
 
@@ -163,9 +173,8 @@ def test_two_folders_are_compared_again(root):
     samples = np.array(Image.open(root / "restored" / "a.png"))
     Image.fromarray(samples // 2).save(root / "restored" / "a.png")
     result = score_pairs(root / "restored", root / "own", ["psnr-rgb"], ["border=3"])
-    command = f"restoration benchmark --pairs {root}/restored {root}/own --metrics psnr-rgb --set border=3"
     path = root / "result.json"
-    path.write_text(replace(result, command=command).to_json())
+    path.write_text(result.to_json())
     assert checked(path).equal
     Image.fromarray(samples // 3).save(root / "restored" / "a.png")
     found = checked(path)
@@ -218,6 +227,223 @@ def test_tolerances_grow_with_what_is_different(written):
     assert [allowed for allowed, _ in found] == pytest.approx([1e-4, 1e-3, 5e-3, 5e-2])
 
 
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"verdict": "significant"}, "verdict significant, but too few images of the rows"),
+        ({"low": 1.0, "high": 2.0}, "interval +1.00 to +2.00, but "),
+        ({"n": 500}, "n 500, but 2 of the rows"),
+        ({"difference": 3.5}, "+3.50, but the rows differ by "),
+        ({"seeds": 3}, "seeds 3, but 1 of the rows"),
+        ({"needed": 77}, "needed 77, but "),
+        ({"restorer": "other"}, "the rows have no such comparison"),
+    ],
+)
+def test_a_comparison_that_was_edited_in_any_part_is_told(written, change, said):
+    edit(written, lambda document: document["comparisons"][0].update(change))
+    found = checked(written)
+    assert not found.equal and found.count("equal") == 4
+    assert any(said in problem and problem.startswith("edited: ") for problem in found.problems), (
+        found.problems
+    )
+
+
+def test_a_comparison_that_was_taken_out_is_told(written):
+    edit(written, lambda document: document["comparisons"].pop(0))
+    (problem,) = checked(written).problems
+    assert problem.endswith("the rows have a comparison that it lacks")
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("licence", "free for all", "licence of bicubic-x2: free for all then, MIT now"),
+        ("parameters", 12, "parameters of bicubic-x2: 12 then, 0 now"),
+        ("scale", 3, "scale of bicubic-x2: 3 then, 2 now"),
+    ],
+)
+def test_an_edited_record_of_a_restorer_is_told(written, key, value, said):
+    edit(written, lambda d: d["provenance"]["restorers"]["bicubic-x2"].update({key: value}))
+    found = checked(written)
+    assert [f.word for f in found.findings] == ["differs", "differs", "equal", "equal"]
+    assert found.findings[0].differences == (said,)
+
+
+def test_an_edited_sentence_about_images_is_told(written):
+    edit(
+        written,
+        lambda d: d["provenance"]["protocols"]["tiny"].update(
+            images="all 2 images are those of the manifest"
+        ),
+    )
+    (problem,) = checked(written).problems
+    assert problem.startswith(
+        "edited: tiny: it says 'all 2 images are those of the manifest' of its images, but "
+    )
+
+
+def no_value(document, row, reason="weights are not here"):
+    document["rows"][row].update(mean=None, low=None, high=None, n=0, per_image={})
+    document["rows"][row]["missing"] = {"a.png": reason, "b.png": reason}
+
+
+def test_a_value_that_was_made_up_differs_where_nothing_can_be_measured_now(root, monkeypatch):
+    """The weights are missing now, so no value of the file can be right or wrong but by what is said."""
+    (root / "tiny.toml").write_text(TINY + '[degraded]\nname = "files"\nfolder = "small"\n')
+    protocol = load_protocol(root / "tiny.toml", metrics=["psnr-y", "lpips-alex", "kid-dinov2"])
+    monkeypatch.setenv("RESTORATION_WEIGHTS", str(root / "none"))
+    monkeypatch.setattr("torch.hub.get_dir", lambda: str(root / "none"))
+    made.cache_clear()
+    path = root / "result.json"
+    path.write_text(benchmark({"bicubic-x2": load("bicubic-x2")}, [protocol], data=root).to_json())
+    found = checked(path)
+    assert [f.word for f in found.findings] == ["equal", "not comparable", "not comparable"] and found.equal
+    assert found.findings[1].line.startswith("not comparable tiny  bicubic-x2  lpips-alex [")
+    assert "no value then, none now: weights 'alexnet' are not here" in found.findings[1].line
+
+    def invent(document):
+        document["rows"][1].update(mean=0.01, n=2, per_image={"a.png": 0.01, "b.png": 0.01}, missing={})
+        document["rows"][2].update(mean=1.234, n=2, missing={})
+
+    edit(path, invent)
+    found = checked(path)
+    assert [f.word for f in found.findings] == ["equal", "differs", "differs"] and not found.equal
+    assert found.findings[1].differences[0].startswith("0.0100 then, no value now: weights 'alexnet'")
+    assert found.findings[2].differences[0].startswith("1.234000 then, no value now: ")
+
+
+def test_a_row_without_a_value_counts_neither_way_but_one_that_has_a_value_now_differs(written):
+    edit(written, lambda document: no_value(document, 0))
+    found = checked(written, "tiny/bicubic-x2/psnr-y")
+    assert found.findings[0].differences[0].startswith("no value then (weights are not here), ")
+    assert not found.equal
+
+
+def test_other_gaps_are_told(written):
+    def change(document):
+        row = document["rows"][0]
+        row["per_image"].pop("b.png")
+        row.update(n=1, mean=row["per_image"]["a.png"], missing={"c.png": "it was too dark"})
+
+    edit(written, change)
+    differences = checked(written, "tiny/bicubic-x2/psnr-y").findings[0].differences
+    assert "b.png: a value now, none then" in differences
+    assert "c.png: missing then, no such image now" in differences
+
+
+def test_a_result_without_rows_is_refused(written):
+    edit(written, lambda document: document.update(rows=[]))
+    with pytest.raises(RequestError) as caught:
+        load_rows(written)
+    assert str(caught.value) == f"{written}: a result without rows; expected at least one to measure again"
+
+
+def test_the_command_counts_what_is_comparable(written, monkeypatch, capsys):
+    def code(*words):
+        monkeypatch.setattr("sys.argv", ["restoration", "verify", *map(str, words)])
+        with pytest.raises(SystemExit) as caught:
+            main()
+        return caught.value.code, capsys.readouterr()
+
+    status, printed = code(written)
+    assert status == 0 and printed.out.splitlines()[-1] == "4 of 4 rows are equal"
+    edit(written, lambda document: document["comparisons"][0].update(n=500))
+    status, printed = code(written)
+    assert status == 1 and "n 500, but 2 of the rows" in printed.out
+    edit(written, lambda document: document.update(rows=[]))
+    status, printed = code(written)
+    assert status == 2 and printed.err.endswith(
+        "a result without rows; expected at least one to measure again\n"
+    )
+
+
+def test_several_folders_are_verified_one_by_one(root):
+    for name, step in (("one", 2), ("two", 5)):
+        for image in ("a", "b"):
+            samples = np.array(Image.open(root / "own" / f"{image}.png"))
+            (root / name).mkdir(exist_ok=True)
+            Image.fromarray(np.minimum(samples, 250) + np.uint8(step)).save(root / name / f"{image}.png")
+    result = score_pairs([root / "one", root / "two"], root / "own", ["psnr-y"])
+    path = root / "result.json"
+    path.write_text(result.to_json())
+    assert checked(path).equal and len(checked(path).findings) == 2
+    Image.fromarray(samples).save(root / "two" / "b.png")
+    found = checked(path)
+    assert [f.word for f in found.findings] == ["equal", "differs"]
+    assert "another restored file of b.png (" in found.findings[1].line
+
+
+def test_threads_are_no_other_machine_and_versions_that_a_row_needs_are(written):
+    (row, *_) = read_result(written).rows
+    here = {
+        "hardware": {"device": "cpu", "processor": "x", "threads": 1},
+        "versions": {"torch": "2", "piq": "1"},
+    }
+    threads = here | {"hardware": {**here["hardware"], "threads": 8}}
+    piq = here | {"versions": {"torch": "2", "piq": "2"}}
+    other = replace(row, metric="vif")
+    assert tolerance(row, here, threads)[1] == "the same machine and versions"
+    assert tolerance(row, here, piq)[1] == "the same machine and versions"
+    assert tolerance(other, here, piq)[1] == "another processor or other versions"
+    weights = here | {"metric_weights": {"alexnet": "1"}}
+    assert tolerance(other, weights, here | {"metric_weights": {"alexnet": "2"}})[1].startswith(
+        "another processor"
+    )
+    assert tolerance(other, weights, weights | {"metric_weights": {"alexnet": "1", "vgg16": "3"}})[
+        1
+    ].startswith("the same")
+
+
+def test_results_record_the_versions_and_the_weights_that_shape_numbers(monkeypatch):
+    from importlib.metadata import version
+
+    from restoration.benchmarks import provenance
+
+    found = provenance.versions()
+    assert found["piq"] == version("piq") and "torch" in found and "pillow" in found
+    monkeypatch.setattr(provenance, "OPENED", {})
+    assert provenance.metric_weights() == {}
+    monkeypatch.setattr(provenance, "OPENED", {"alexnet": "7be5"})
+    assert provenance.metric_weights() == {"metric_weights": {"alexnet": "7be5"}}
+
+
+def test_reasons_are_compared_without_the_folders_of_a_machine():
+    from restoration.benchmarks.findings import _bare
+
+    assert _bare("weights are not here. Expected a.pth in ~/.cache/w/x.pth") == _bare(
+        "weights are not here. Expected a.pth in /home/me/x.pth"
+    )
+    assert _bare("no such image") != _bare("no such mask")
+
+
+def test_a_librarys_value_is_held_against_our_own_code_where_the_library_is_not_here(
+    root, written, monkeypatch
+):
+    protocol = load_protocol(root / "tiny.toml")
+    measures = measurers("piq,matlab")
+    written.write_text(
+        by_conventions({"bicubic-x2": load("bicubic-x2")}, [protocol], measures, data=root).to_json()
+    )
+
+    def absent(library):
+        raise RequestError(f"peer {library}: cannot be imported")
+
+    monkeypatch.setattr("restoration.benchmarks.libraries._module", absent)
+    found = checked(written)
+    assert found.equal and found.count("equal") == 4
+    by_piq = [f for f in found.findings if f.row.convention.endswith("; by piq")]
+    assert {f.because for f in by_piq} == {"computed by piq then, by our own code now"}
+    assert [f.tolerance for f in by_piq] == pytest.approx([1e-3, 1e-4])
+
+    def change(document):
+        for row in document["rows"]:
+            row["per_image"] = {name: value + 0.01 for name, value in row["per_image"].items()}
+            row["mean"], row["low"], row["high"] = (row[key] + 0.01 for key in ("mean", "low", "high"))
+
+    edit(written, change)
+    assert checked(written).count("differs") == 4
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("path", committed(), ids=lambda path: path.name)
 def test_committed_results_hold(path, data_root, monkeypatch):
@@ -236,3 +462,25 @@ def test_the_gaussian_toy_is_drawn_again(tmp_path):
     path = tmp_path / "result.json"
     path.write_text(self_test(toy)[0].to_json())
     assert checked(path).equal
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda d: d.update(provenance=[]), "provenance = []: expected a table"),
+        (lambda d: d["provenance"].update(restorers="x"), 'provenance.restorers = "x": expected a table'),
+        (lambda d: d["rows"][1].update(metric=None), "rows.1.metric = null: expected text"),
+        (lambda d: d["rows"][0].update(missing={"a.png": 3}), "rows.0.missing.a.png = 3: expected text"),
+        (lambda d: d["comparisons"][0].update(verdict={}), "comparisons.0.verdict = {}: expected text"),
+    ],
+)
+def test_a_result_of_another_shape_is_one_line(written, change, said):
+    edit(written, change)
+    with pytest.raises(RequestError) as caught:
+        load_rows(written)
+    assert str(caught.value) == f"{written}: not a whole result: {said}"
+
+
+def test_a_comparison_whose_numbers_are_none_is_told(written):
+    edit(written, lambda d: d["comparisons"][0].update(difference="large"))
+    assert checked(written).problems[0].endswith("its difference or its interval is no number")

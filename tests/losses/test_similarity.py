@@ -113,6 +113,20 @@ def test_vif_rises_above_1_with_contrast():
     assert Vif()(stronger, clean) < -0.1 and Vif()(clean, clean).abs() < 1e-6
 
 
+@pytest.mark.parametrize("size", [(41, 41), (190, 77), (203, 530)])
+def test_vif_by_bands_of_rows_is_vif_with_a_graph(size):
+    """Without a graph, rows are worked on some at a time; heights here are less, no multiple, and several of them."""
+    rng = torch.Generator().manual_seed(0)
+    clean = torch.rand(2, 3, *size, generator=rng, dtype=torch.float64)
+    clean[..., :9, :9] = 0.5
+    restored = (0.9 * clean + 0.05 * torch.randn(clean.shape, generator=rng, dtype=torch.float64)).clamp(0, 1)
+    with_graph = Vif()(restored.requires_grad_(), clean)
+    assert with_graph.requires_grad
+    with torch.no_grad():
+        found = Vif()(restored, clean)
+    torch.testing.assert_close(found, with_graph.detach(), rtol=0, atol=1e-12)
+
+
 def test_vif_of_flat_float32_images_does_not_measure_rounding():
     """Variances as ``mean x² − mean² x`` of bright flat areas are noise in float32, and piq's value with them."""
     rng = torch.Generator().manual_seed(0)

@@ -292,7 +292,7 @@ def test_restorer_that_fails_on_one_image_does_not_stop_the_rest(tmp_path):
 def test_huge_file_is_refused_by_the_limit_given(tmp_path):
     source = save(tmp_path / "a.png")
     report = apply(Enlarge(), [source], tmp_path / "out", max_pixels=98)
-    assert "expected at most 9.8e-05 (apply: --max-pixels); skipped" in report.failed[source]
+    assert "expected at most 98 (apply: --max-pixels); skipped" in report.failed[source]
 
 
 def test_shards_part_the_files(tmp_path):
@@ -365,6 +365,9 @@ def refusal(*args, **options):
 def test_requests_that_are_refused(photos):
     assert refusal(["nowhere"], "out") == "nowhere: no such file or folder"
     assert refusal(["photos/a.pgn"], "out") == ("photos/a.pgn: no such file or folder; did you mean 'a.png'?")
+    expected = "not read; expected files, folders or globs"
+    assert refusal(["-"], "out") == f"-: standard input is {expected}"
+    assert refusal(["https://a.b/?c=1.png"], "out") == f"https://a.b/?c=1.png: addresses are {expected}"
     assert refusal(["*.tif"], "out") == "*.tif: matches no image"
     Path("empty").mkdir()
     assert refusal(["empty"], "out") == "empty: no images in this folder"

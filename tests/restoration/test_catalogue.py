@@ -27,8 +27,8 @@ def refusal(name: str) -> str:
 
 
 def test_missing_weights_name_the_file_and_the_remedies(nowhere, monkeypatch):
-    monkeypatch.delenv("RESTORATION_WEIGHTS")
-    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    for name in ("RESTORATION_WEIGHTS", "RESTORATION_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
     assert refusal("vgg19") == (
         "weights 'vgg19' are not here. Expected vgg19-dcbb9e9d.pth (548 MB, sha256 dcbb9e9d…) "
         "in ~/.cache/restoration/weights\n"

@@ -71,6 +71,14 @@ TRAIN = ("train", "sr-x4-small", "--device", "cpu", "--set", "validation.protoco
             ("apply", "bicubic-x4", "photos/0.png", "--out", "o", "--max-pixels", "0"),
             "Invalid value for '--max-pixels'",
         ),
+        (
+            ("apply", "bicubic-x4", "photos", "--out", "o", "--scale", "2"),
+            "--scale: each restorer has its own; expected another RESTORER (restoration list restorers)",
+        ),
+        (
+            ("weights", "export", "bicubic-x4", "--format", "torchscript", "--out", "o"),
+            "Invalid value for '--format': 'torchscript' is not one of 'basicsr', 'hub', 'onnx', 'spandrel'.",
+        ),
         (("train", "sr-x4-smal"), "unknown experiment 'sr-x4-smal'; did you mean 'sr-x4-small'?"),
         ((*TRAIN, "--set", "schedule.stepz=5"), "schedule.stepz: unknown key; did you mean 'steps'?"),
         ((*TRAIN, "--set", "schedule.steps=1.5"), "schedule.steps = 1.5: expected a whole number"),
@@ -116,7 +124,7 @@ TRAIN = ("train", "sr-x4-small", "--device", "cpu", "--set", "validation.protoco
         ),
         (
             ("benchmark", "--pairs", "photos", "photos", "set5-x4"),
-            "Invalid value: set5-x4: has no meaning beside --pairs",
+            "photos: this folder is named twice",
         ),
         ((*TRAIN, "--set", "optimizer.default.lr=-1"), "optimizer.default.lr = -1: expected greater than 0"),
         (
@@ -202,7 +210,7 @@ TRAIN = ("train", "sr-x4-small", "--device", "cpu", "--set", "validation.protoco
         ),
         (
             ("benchmark", "photos-x4"),
-            "benchmark: expected PROTOCOL[,PROTOCOL] RESTORER..., or --pairs RESTORED CLEAN, or --table",
+            "benchmark: expected PROTOCOL[,PROTOCOL] RESTORER..., or --pairs RESTORED... CLEAN, or --table",
         ),
         (
             ("apply", "bicubicx4", "photos", "--out", "out"),
@@ -213,7 +221,15 @@ TRAIN = ("train", "sr-x4-small", "--device", "cpu", "--set", "validation.protoco
         (("apply", "bicubic-x4", "nothing.png", "--out", "out"), "nothing.png: "),
         (
             ("apply", "bicubic-x4", "photos", "--out", "out", "--tile", "big"),
-            "--tile big: expected auto, off or a number of pixels",
+            "--tile big: expected auto, off or a number of pixels from 16",
+        ),
+        (
+            ("apply", "bicubic-x4", "photos", "--out", "out", "--tile", "3"),
+            "--tile 3: expected auto, off or a number of pixels from 16",
+        ),
+        (
+            ("weights", "export", "bicubic-x4", "--format", "onx", "--out", "o"),
+            "Invalid value for '--format': 'onx' is not one of 'basicsr', 'hub', 'onnx', 'spandrel'; did you mean 'onnx'?",
         ),
         (
             ("apply", "bicubic-x4", "photos", "--out", "out", "--precision", "fp8"),

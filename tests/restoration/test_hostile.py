@@ -96,9 +96,9 @@ HOSTILE = {
         ),
         "not a readable image (truncated after ",
     ),
-    "signed.tif": (
-        plain_tiff((339, 3, 1, 2)),
-        "signed samples of 8 bits; expected unsigned ones of at most 16 bits, or floats",
+    "complex.tif": (
+        plain_tiff((339, 3, 1, 5)),
+        "complex samples of 8 bits; expected whole numbers of at most 32 bits, or floats",
     ),
     "frame.gif": (
         corpus.saved(Image.new("L", (4, 4)), "GIF")[:-1]

@@ -114,6 +114,28 @@ def test_masks_of_one_size_are_drawn_once(monkeypatch):
     assert drawn == [(32, 24)] * 2 + [(24, 40)] * 2  # shifted windows, and others
 
 
+def test_hats_masks_are_drawn_once_and_its_modules_looked_at_once(monkeypatch):
+    torch.manual_seed(0)
+    network = NETWORKS["spandrel"](
+        architecture="HAT", window_size=8, mlp_ratio=2, upsampler="pixelshuffle",
+        **SMALL | {"depths": [2], "num_heads": [2], "embed_dim": 96},
+    ).eval()  # fmt: skip
+    restorer = Restorer(network, Card("hat", "restoration", {"name": "spandrel"}, network.scale))
+    kind = next(type(m) for m in network.modules() if hasattr(type(m), "calculate_mask"))
+    drawn, draw = [], kind.calculate_mask
+    monkeypatch.setattr(
+        kind, "calculate_mask", lambda self, size, dtype: drawn.append(tuple(size)) or draw(self, size, dtype)
+    )
+    looked, repeated = [], Windows._remembering
+    monkeypatch.setattr(Windows, "_remembering", lambda self, m: looked.append(m) or repeated(self, m))
+    with torch.inference_mode():
+        for _ in range(2):  # two pictures
+            runner = Runner(restorer, Inference(precision="fp32"))
+            for _ in range(3):
+                runner(torch.rand(1, 3, 24, 32))
+    assert drawn == [(24, 32)] and len(looked) == 1
+
+
 def test_small_terms_leave_large_bfloat16_sums_as_they_are():
     scores, bias = torch.randn(64, 8, 8).bfloat16(), torch.randn(1, 8, 8)
     with QuickLayers():

@@ -27,6 +27,7 @@ from restoration.image import Picture, blank_samples, read_samples, write
 from restoration.networks.plainsr import PlainSr
 from restoration.networks.posterior_mean_flow import PosteriorMeanFlow
 from restoration.outcome import Report
+from restoration.ranks import APART, PATIENCE, speaks
 from restoration.restorers import Card, baseline
 from restoration.tiling.memory import resident
 from restoration.weights import load, save
@@ -314,6 +315,51 @@ def test_a_shard_beside_ranks_is_refused(monkeypatch, capsys):
     assert left.value.code == 2 and capsys.readouterr().err == (
         "restoration: --shard 0/2: the ranks of torchrun share the files; expected one or the other\n"
     )
+
+
+@pytest.mark.parametrize(
+    "words", [["identity", "a.png", "--out", "b", "--tile", "x"], ["identity", "--nothing"]]
+)
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_bad_request_is_told_by_the_first_rank_and_refused_by_all(monkeypatch, capsys, words, rank):
+    from restoration.cli import main
+
+    monkeypatch.setattr(sys, "argv", ["restoration", "apply", *words])
+    monkeypatch.setenv("RANK", str(rank))
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.delenv("TORCHELASTIC_RUN_ID", raising=False)
+    monkeypatch.setattr(os, "_exit", sys.exit)
+    with pytest.raises(SystemExit) as left:
+        main()
+    told = capsys.readouterr().err
+    assert left.value.code == 2 and told.count("\n") == (rank == 0)
+
+
+def test_a_rank_whose_trouble_is_its_own_speaks_after_a_while(monkeypatch):
+    waited, heard = [], []
+    monkeypatch.setattr(time, "sleep", waited.append)
+    monkeypatch.setattr(signal, "signal", lambda number, what: heard.append((number, what)))
+    monkeypatch.setattr(os, "_exit", heard.append)
+    for name, value in {
+        "RANK": "3",
+        "LOCAL_RANK": "1",
+        "WORLD_SIZE": "4",
+        "TORCHELASTIC_RUN_ID": "x",
+    }.items():
+        monkeypatch.setenv(name, value)
+    assert speaks(2) and waited == [PATIENCE + APART]
+    (number, ended) = heard[0]
+    ended(number, None)  # torchrun ends it: the first has spoken
+    assert number == signal.SIGTERM and heard[1:] == [2]
+
+
+@pytest.mark.slow
+def test_a_bad_request_under_torchrun_is_one_line(tmp_path):
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone"]
+    words = ["-m", "restoration", "apply", "identity", "a.png", "--out", "b", "--precision", "half"]
+    done = subprocess.run([*torchrun, *words], capture_output=True, text=True, cwd=tmp_path, timeout=60)
+    line = "restoration: --precision half: expected auto, fp32, bf16"
+    assert done.returncode and done.stderr.count(line) == 1 and "exitcode  : 2" in done.stderr
 
 
 @pytest.mark.slow

@@ -12,7 +12,7 @@ from huggingface_hub import errors
 
 from restoration import weights
 from restoration.errors import RequestError, RestorationError, WeightsError
-from restoration.exporting import hub
+from restoration.exporting import hub, hub_source
 from restoration.networks.plainsr import PlainSr
 from restoration.restorers.card import Card
 from restoration.restorers.network import Restorer
@@ -107,10 +107,11 @@ def test_a_licence_that_the_hub_does_not_know_is_named(restorer, tmp_path):
 def test_an_address_of_the_hub_is_fetched_and_loaded(folder, restorer, monkeypatch, address, expected):
     asked = []
 
-    def download(repository, file, revision=None):
+    def download(repository, file, revision=None, etag_timeout=None):
         asked.append((repository, file, revision))
         return str(folder / "model.safetensors")
 
+    monkeypatch.setattr(huggingface_hub, "get_hf_file_metadata", lambda address, timeout: None)
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", download)
     assert same(weights.load(address), restorer) and asked == [expected]
 
@@ -126,10 +127,42 @@ def test_a_hub_out_of_reach_is_one_line(monkeypatch, raised, said):
     def download(*_, **__):
         raise raised
 
+    monkeypatch.setattr(huggingface_hub, "get_hf_file_metadata", lambda address, timeout: None)
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", download)
     with pytest.raises(WeightsError) as caught:
         weights.load("hf:owner/tiny")
     assert said in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_hub_that_cannot_be_reached_is_asked_once(monkeypatch, tmp_path):
+    asked = []
+
+    def ask(address, timeout):
+        asked.append((address.split("/")[-1], timeout))
+        raise ConnectionError("[Errno -3] Temporary failure in name resolution")
+
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(huggingface_hub, "get_hf_file_metadata", ask)
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", lambda *_, **__: pytest.fail("tried again"))
+    with pytest.raises(WeightsError, match="and the hub is out of reach") as caught:
+        weights.load("hf:owner/tiny")
+    assert asked == [("model.safetensors", hub_source.PATIENCE)] and "\n" not in str(caught.value)
+
+
+def test_what_the_hub_answers_is_left_to_its_client(monkeypatch, tmp_path):
+    def ask(address, timeout):
+        raise refusal
+
+    def download(*_, **__):
+        raise refusal
+
+    response = type("Response", (), {"headers": {}, "status_code": 404, "request": None})()
+    refusal = errors.RepositoryNotFoundError("404", response=response)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(huggingface_hub, "get_hf_file_metadata", ask)
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", download)
+    with pytest.raises(WeightsError, match="no such repository on the hub, or a private one"):
+        weights.load("hf:owner/tiny")
 
 
 def test_offline_and_not_in_the_cache_is_one_line(monkeypatch, tmp_path):
@@ -173,6 +206,7 @@ def test_the_clients_own_lines_are_kept_back(monkeypatch, caplog):
         logging.getLogger("huggingface_hub.utils").warning("Retrying in 1s")
         raise errors.LocalEntryNotFoundError("offline")
 
+    monkeypatch.setattr(huggingface_hub, "get_hf_file_metadata", lambda address, timeout: None)
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", download)
     with pytest.raises(WeightsError):
         weights.load("hf:owner/tiny")

@@ -22,7 +22,9 @@ SWIN = {
 }  # fmt: skip
 SPECS = {
     "dncnn": {"name": "dncnn", "width": 8, "depth": 5},
+    "errnet": {"name": "errnet", "width": 4, "blocks": 1},
     "edsr": {"name": "edsr", "width": 8, "blocks": 2},
+    "ffdnet": {"name": "ffdnet", "width": 8, "depth": 4},
     "imdn": {"name": "imdn", "width": 12, "blocks": 2, "distilled": 4},
     "nafnet": {"name": "nafnet", "width": 4, "encoders": (1, 1), "middle": 1, "decoders": (1, 1)},
     "plain-sr": {"name": "plain-sr", "width": 8, "blocks": 2},
@@ -49,7 +51,9 @@ def made(spec: dict[str, object]) -> Restorer:
 
 def whole(network: Network, image: torch.Tensor) -> torch.Tensor:
     with torch.no_grad():
-        return tiled(network, image, scale=network.scale, multiple=network.multiple, tile="off")
+        return tiled(
+            network, image, scale=network.scale, multiple=network.multiple, tile="off", edge=network.edge
+        )
 
 
 @pytest.mark.parametrize("name", SPECS)

@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from restoration.errors import WeightsError
 from restoration.foreign import read_state, recognise
+from restoration.foreign.hints import assumed, hinted
 from restoration.networks import NETWORKS
 
 FILE = Path("theirs.pth")
@@ -276,19 +277,42 @@ def test_edsr_of_its_authors_has_the_mean_in_the_file():
         recognise(state | shift | {"sub_mean.bias": torch.zeros(3)}, FILE)
 
 
-def test_rfdn_of_255_is_known_by_flat_images_that_come_back():
+def through(bias):
+    """Return tensors of RFDN_AIM's shapes that repeat each pixel four times each way and add ``bias``."""
     entries, _ = parity.layout("rfdn", "RFDN_AIM")
     state = {name: torch.zeros(shape) for name, shape, _ in entries}
     for channel in range(3):  # the head passes the image on, the tail repeats each pixel four times each way
         state["fea_conv.weight"][channel, channel, 1, 1] = 1
         state["upsampler.0.weight"][16 * channel : 16 * channel + 16, channel, 1, 1] = 1
-    state["upsampler.0.bias"][:] = 2  # two levels of 255; far off where images are 1 wide
-    network, spec = recognise(state, FILE)
-    assert spec["span"] == 255.0
+    state["upsampler.0.bias"][:] = bias
+    return state
+
+
+@pytest.mark.parametrize("name", ["RFDN_AIM.pth", "rfdn_aim (1).pth", "rfdn_baseline.pth"])
+def test_the_published_rfdn_is_known_by_its_name_to_want_255(name):
+    state = through(bias=2)  # two levels of 255; far off where images are 1 wide
+    network, spec = recognise(state, Path(name))
+    assert spec["span"] == 255.0 and assumed(spec, {}, network) == ""
     image = parity.uniform(1, 3, 16, 17)
     close(network, image, image.repeat_interleave(4, 2).repeat_interleave(4, 3) + 2 / 255)
-    state["upsampler.0.bias"][:] = 0
-    assert recognise(state, FILE)[1]["span"] == 1.0
+    assert recognise(state, Path(name), {"span": 1.0})[1]["span"] == 1.0
+
+
+def test_other_files_of_rfdn_are_fed_images_of_1_and_doubts_are_said():
+    state = through(bias=2)
+    network, spec = recognise(state, FILE)
+    assert spec["span"] == 1.0
+    told = "images of 0 … 1, but flat ones come back at 0 … 255 alone: --set span=255"
+    assert assumed(spec, {}, network) == told
+    assert assumed(spec, {"span": 1.0}, network) == "" and network.span == 1.0
+    network, spec = recognise(through(bias=0), FILE)  # at any range
+    assert spec["span"] == 1.0 and assumed(spec, {}, network) == ""
+
+
+def test_the_name_of_a_published_file_says_nothing_of_another_size():
+    spec = {"name": "rfdn", "scale": 4, "channels": 3, "width": 8, "blocks": 4}
+    assert hinted(spec, Path("RFDN_AIM.pth")) == {}
+    assert hinted(spec | {"width": 50}, Path("RFDN_AIM.pth")) == {"span": 255.0}
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 20), (14, 15), (15, 15), (16, 31)])

@@ -116,10 +116,10 @@ def test_seven_plain_layers_are_ircnn_unless_dilations_say_dncnn():
     ]
     state = parity.formula_state(entries, 1.4)
     network, spec = recognise(state, Path("theirs.pth"))
-    assert spec["name"] == "ircnn" and "dilations=[1,1,1,1,1,1,1]" in assumed(spec, {})
+    assert spec["name"] == "ircnn" and "dilations=[1,1,1,1,1,1,1]" in assumed(spec, {}, network)
     settings = {"dilations": (1, 1, 1, 1, 1, 1, 1)}
     plain, spec = recognise(state, Path("theirs.pth"), settings)
-    assert assumed(spec, settings) == ""
+    assert assumed(spec, settings, plain) == ""
     image = features = parity.uniform(1, 3, 9, 8)
     for i in range(7):
         features = torch.nn.functional.conv2d(features, state[f"model.{2 * i}.weight"], state[f"model.{2 * i}.bias"],

@@ -8,7 +8,8 @@ from image import corpus
 from PIL import Image
 
 from restoration.apply import apply
-from restoration.formats.jpeg import LEAST_QUALITY, quality_of
+from restoration.applying.pace import Pace
+from restoration.formats.jpeg import quality_of
 from restoration.image import FRAME_WRITERS, Picture, read, read_all, write
 from restoration.targets import FORMATS
 from restoration.weights import load
@@ -91,6 +92,16 @@ def test_a_result_that_needs_more_than_its_source_had_gets_it_and_is_told(tmp_pa
         assert Image.open(target).mode == more and report.lost == [f"{target}: {line}"]
 
 
+def test_what_holds_of_many_files_is_printed_once_and_counted(tmp_path, capsys):
+    for i in range(3):
+        Image.fromarray(corpus.smooth()).quantize(60 + i).save(tmp_path / f"{i}.png")
+    report = apply(load("bicubic-x2"), [f"{tmp_path}/*.png"], tmp_path / "out", pace=Pace(quiet=False))
+    line = "256 colours do not hold the result: written without a palette"
+    assert report.lost == [f"{tmp_path}/out/{i}.png: {line}" for i in range(3)]
+    printed = [text for text in capsys.readouterr().err.splitlines() if line in text]
+    assert printed == [f"{tmp_path}/out/0.png: {line}", f"2 more: {line}"]
+
+
 def test_animated_png_keeps_its_name(tmp_path, identity):
     data = dict(corpus.animations())["a.png"]
     (tmp_path / "a.apng").write_bytes(data)
@@ -153,11 +164,14 @@ def test_another_quality_is_another_result(tmp_path, identity):
     ]
 
 
-def test_a_quality_that_is_raised_is_told(tmp_path, identity):
-    Image.fromarray(corpus.smooth()).save(tmp_path / "a.jpg", quality=20)
+@pytest.mark.parametrize("quality", [1, 5, 20, 49, 74])
+def test_a_low_quality_is_kept_and_told(tmp_path, identity, quality):
+    Image.fromarray(corpus.smooth()).save(tmp_path / "a.jpg", quality=quality)
     target, report = applied(identity, tmp_path / "a.jpg", tmp_path / "out")
+    with Image.open(tmp_path / "a.jpg") as before, Image.open(target) as after:
+        assert before.quantization == after.quantization
     assert report.lost == [
-        f"{target}: quality 20 was raised to {LEAST_QUALITY}, not to put back what was restored (apply: --quality)"
+        f"{target}: quality {quality}, that of its source, may put back what was restored (apply: --quality N)"
     ]
     assert not applied(identity, tmp_path / "a.jpg", tmp_path / "out", quality=20)[1].lost
 

@@ -85,6 +85,19 @@ def test_every_size_works_and_tiles_equal_the_whole(name):
         assert (parts - whole).abs().max() <= 1e-5 * whole.std()
 
 
+@pytest.mark.parametrize("name", ["errnet", "ffdnet", "medfe", "rrformer"])
+def test_what_pads_by_itself_is_applied_as_it_is_at_every_size(name):
+    found = restorer(name)
+    assert found.edge == "repeated"
+    for height, width in (*SIZES, (33, 47)):
+        image = picture(found, height, width)
+        with torch.inference_mode():
+            own = found.network(image)
+        for tile in ("auto", "off"):
+            applied = restore_image(found, image, tile=tile, precision="fp32")
+            assert (applied - own).abs().max() <= 1e-5 * max(own.abs().max(), 1e-3), (height, width)
+
+
 @every
 def test_files_of_every_network_are_exact_or_say_how_far_they_are(name, tmp_path):
     found = restorer(name, **({"width": 64} if name == "vq-autoencoder" else {}))

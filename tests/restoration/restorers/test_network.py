@@ -83,4 +83,5 @@ def test_baselines_keep_channels_and_say_their_scale(name):
     assert f"x{restorer.scale}" in name or restorer.scale == 1
     for channels in (1, 3):
         shape = (2, channels, 6 * restorer.scale, 5 * restorer.scale)
-        assert restorer(torch.rand(2, channels, 6, 5)).shape == shape
+        degraded = torch.rand(2, channels + len(restorer.conditions), 6, 5)
+        assert restorer(degraded).shape == shape
