@@ -28,6 +28,7 @@ from restoration.benchmarks.growth_apply import enlarge, observed
 from restoration.benchmarks.pairs import score_pairs
 from restoration.benchmarks.peers import peer, run
 from restoration.benchmarks.result import Result, merge
+from restoration.benchmarks.scores import ready
 from restoration.benchmarks.timing import alternate, environment, medians
 from restoration.benchmarks.untrained import drawn_trunks, lpips_package
 from restoration.errors import RestorationError
@@ -199,10 +200,11 @@ def ranks(root: Path, metrics: Sequence[str]) -> dict[str, Any]:
 
 def score_share(root: Path, metrics: Sequence[str], out: Path | None) -> None:
     """Score this rank's share of the pairs in a folder; the first rank writes all values and the seconds."""
-    with distributed.process_group(torch.device("cpu")):
+    with distributed.process_group(torch.device("cpu")), drawn_trunks():
+        ready(metrics)
         distributed.gather(None)  # all are there
         start = time.perf_counter()
-        part = _scored(root, metrics, distributed.rank(), distributed.world())
+        part = _pairs(root, metrics, distributed.rank(), distributed.world())
         parts = distributed.gather(part)
         seconds = time.perf_counter() - start
     if out and distributed.rank() == 0:
@@ -210,10 +212,14 @@ def score_share(root: Path, metrics: Sequence[str], out: Path | None) -> None:
         out.write_text(json.dumps({"seconds": seconds, "values": _values(found)}))
 
 
-def _scored(root: Path, metrics: Sequence[str], rank: int = 0, world: int = 1) -> Result:
-    """Return what ``restoration benchmark --pairs`` finds of two folders."""
+def _scored(root: Path, metrics: Sequence[str]) -> Result:
     with drawn_trunks():
-        return score_pairs(root / "restored", root / "clean", metrics, rank=rank, world=world)
+        return _pairs(root, metrics)
+
+
+def _pairs(root: Path, metrics: Sequence[str], rank: int = 0, world: int = 1) -> Result:
+    """Return what ``restoration benchmark --pairs`` finds of two folders."""
+    return score_pairs(root / "restored", root / "clean", metrics, rank=rank, world=world)
 
 
 def _values(result: Result) -> Values:
