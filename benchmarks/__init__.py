@@ -4,7 +4,7 @@ from restoration.benchmarks.gallery import Folder, Gallery
 from restoration.benchmarks.metrics import METRICS
 from restoration.benchmarks.pairs import score_pairs
 from restoration.benchmarks.protocol import Protocol, load_protocol, load_protocols, protocol_names
-from restoration.benchmarks.readme import fill_markers, readme_tables
+from restoration.benchmarks.readme import fill_markers, ledger_tables, readme_tables
 from restoration.benchmarks.report import write_result
 from restoration.benchmarks.result import Comparison, Result, Row, merge, read_result
 from restoration.benchmarks.run import Inference, benchmark, evaluate
@@ -22,6 +22,7 @@ __all__ = [
     "benchmark",
     "evaluate",
     "fill_markers",
+    "ledger_tables",
     "load_protocol",
     "load_protocols",
     "merge",

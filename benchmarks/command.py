@@ -19,7 +19,7 @@ from restoration.benchmarks.matching import Folders
 from restoration.benchmarks.pairs import score_pairs, usual
 from restoration.benchmarks.plane_command import Axes, brief, planned, with_axes, write_appendix
 from restoration.benchmarks.protocol import load_protocols
-from restoration.benchmarks.readme import fill_markers, readme_tables
+from restoration.benchmarks.readme import fill_markers, ledger_tables, readme_tables
 from restoration.benchmarks.report import write_result
 from restoration.benchmarks.result import Result, merge
 from restoration.benchmarks.run import Progress, benchmark
@@ -177,13 +177,18 @@ def ready(out: Path | None) -> None:
 
 
 def fill_readme(readme: Path) -> None:
-    """Write the tables of the committed results between the README's markers."""
-    if not readme.is_file():
-        raise RequestError(f"--table: no {readme} in this folder")
-    tables = readme_tables(Path(str(files("restoration.benchmarks"))) / "results")
-    text = fill_markers(readme.read_text(encoding="utf-8"), tables)
-    with atomic(readme) as stream:
-        stream.write(text.encode())
+    """Write the tables of the committed results between the markers of the README, and of ``docs/ledger.md``."""
+    results = Path(str(files("restoration.benchmarks"))) / "results"
+    pages = {readme: readme_tables, readme.parent / "docs" / "ledger.md": ledger_tables}
+    for page in pages:
+        if not page.is_file():
+            raise RequestError(f"--table: no {page} in this folder")
+    filled = {
+        page: fill_markers(page.read_text("utf-8"), made(results), str(page)) for page, made in pages.items()
+    }
+    for page, text in filled.items():
+        with atomic(page) as stream:
+            stream.write(text.encode())
 
 
 @contextlib.contextmanager

@@ -27,6 +27,7 @@ from restoration.benchmarks.protocol import Protocol
 from restoration.benchmarks.sources import Frames
 from restoration.errors import RequestError
 from restoration.image import find_images
+from restoration.printing import listed
 
 __all__ = ["SHIPPED", "Case", "Record", "cases", "identity", "manifest", "partners_of", "pixels_sha256"]
 
@@ -40,8 +41,8 @@ class Case:
 
     There is no clean file where a protocol has degraded images alone. The given file is the degraded image, or a mask.
     ``flow`` leads from the frame before to this one, where that is known. ``cluster`` names what an image shares with
-    others, which are then no witnesses of their own: the clip of a frame, the clean file of several degraded ones, the
-    mask; else it is the image's own name.
+    others, which are then no witnesses of their own: the clip of a frame, the clean file of several degraded ones; else
+    it is the image's own name.
     """
 
     name: str
@@ -69,13 +70,13 @@ def cases(protocol: Protocol, root: Path) -> list[Case]:
         return _as_frames(protocol, alone, root)
     if source.by_order:
         turns = zip(named, cycle(given), strict=False)
-        return [Case(name, path, mask, cluster=shared) for (name, path), (shared, mask) in turns]
+        return [Case(name, path, mask, cluster=name) for (name, path), (_, mask) in turns]
     pairs = _paired(protocol, named, given, root)
     matched = {pair.clean for pair in pairs}
     lonely = [name for name, path in named if path not in matched]
     if lonely:
         raise RequestError(
-            f"{protocol.name}: no degraded image in {root / source.given} for {_listed(lonely)}"
+            f"{protocol.name}: no degraded image in {root / source.given} for {listed(lonely, NAMED)}"
         )
     return _as_frames(protocol, pairs, root)
 
@@ -132,7 +133,7 @@ def identity(protocol: Protocol, found: dict[str, str]) -> str:
         return f"all {len(found)} images are those of the manifest"
     unknown = total(known) - len(hashes)
     verb = "are not known to be" if unknown else "are not"
-    return f"{len(foreign)} of {len(found)} images {verb} those of the manifest: {_listed(foreign)}"
+    return f"{len(foreign)} of {len(found)} images {verb} those of the manifest: {listed(foreign, NAMED)}"
 
 
 def _paired(protocol: Protocol, named: Sequence[Named], given: Sequence[Named], root: Path) -> list[Case]:
@@ -187,7 +188,7 @@ def _with_flow(protocol: Protocol, clips: Mapping[str, list[Case]], root: Path) 
     found = {clip: [frames[0], *starmap(led, pairwise(frames))] for clip, frames in clips.items()}
     paths = [case.flow for frames in found.values() for case in frames if case.flow]
     if lost := [path.relative_to(folder).as_posix() for path in paths if not path.is_file()]:
-        raise RequestError(f"{protocol.name}: no flow in {folder}: {_listed(lost)}")
+        raise RequestError(f"{protocol.name}: no flow in {folder}: {listed(lost, NAMED)}")
     return found
 
 
@@ -237,7 +238,7 @@ def _missing(
     count = f"{here} of {expected} images are in {root}; missing" if expected else f"missing in {root}"
     remedy = f"get: {', '.join(sources)}    or copy them there    or name " if sources else "name "
     return RequestError(
-        f"{protocol.name}: {count}: {_listed(names)}\n{remedy}another data root with --data or RESTORATION_DATA"
+        f"{protocol.name}: {count}: {listed(names, NAMED)}\n{remedy}another data root with --data or RESTORATION_DATA"
     )
 
 
@@ -299,8 +300,3 @@ def _bare(path: Path) -> str:
     while (shorter := _MARK.sub("", name)) not in ("", name):
         name = shorter
     return name
-
-
-def _listed(names: Sequence[str]) -> str:
-    shown = ", ".join(names[:NAMED])
-    return f"{shown} and {len(names) - NAMED} more" if len(names) > NAMED else shown

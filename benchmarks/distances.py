@@ -119,17 +119,12 @@ def gaussian_distance(
     return Estimate(1000 * value, Interval(low and 1000 * low, high and 1000 * high))
 
 
-def precision_recall(restored: Features, clean: Features, nearest: int = 3) -> tuple[float, float]:
-    """Return which part of either set lies within the other's manifold (Kynkäänniemi et al., 2019).
-
-    A manifold is the union of balls around features that reach to their ``nearest``-th neighbour. Precision is the
-    part of ``restored`` within that of ``clean``; recall the part of ``clean`` within that of ``restored``.
-    """
-    return share_within(restored, clean, nearest), share_within(clean, restored, nearest)
-
-
 def share_within(points: Features, manifold: Features, nearest: int = 3) -> float:
-    """Return which part of ``points`` lies within the manifold of other features; see ``precision_recall``."""
+    """Return which part of ``points`` lies within the manifold of other features (Kynkäänniemi et al., 2019).
+
+    A manifold is the union of balls around features that reach to their ``nearest``-th neighbour. Of restored features
+    within the manifold of clean ones it is precision; of clean ones within that of restored ones, recall.
+    """
     if (fewest := min(len(points), len(manifold))) <= nearest:
         raise ValueError(f"{fewest} images: expected more than {nearest}")
     return _within(points, manifold, nearest)

@@ -32,6 +32,7 @@ STEAD = 10.0  # the same of a library's value that our own code computes in its 
 COMPUTED = re.compile(r",float\d\d; (by (?P<library>\S+)|ours)$")
 TABLES = (
     "versions", "hardware", "inference", "protocols", "images", "restorers", "metric_weights", "folders", "conventions",
+    "published",
 )  # fmt: skip
 NAMES = ("protocol", "restorer", "metric", "convention")
 FOLDER = re.compile(r"[^\s'\"(]*/")  # of a path in a reason, which another machine has elsewhere

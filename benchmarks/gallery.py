@@ -120,7 +120,9 @@ class Gallery:
             if shown or clip is not None:
                 self._open = _Open(protocol, shot, clip, shown)
         if self._open is not None:
-            self._open.restored[restorer] = _pixels(restored)
+            samples, others = _pixels(restored), self._open.restored.values()
+            if all(samples.shape[:2] == other.shape[:2] for other in others):  # others have no place beside them
+                self._open.restored[restorer] = samples
 
     def of(self, protocol: str) -> Iterator[Scene]:
         """Yield the scenes of a protocol in the order of its images."""

@@ -11,11 +11,10 @@ from restoration.benchmarks.resampling import LEVEL, RESAMPLES, Part, Study, sha
 
 __all__ = [
     "ENOUGH", "LEVEL", "RESAMPLES", "Groups", "Interval", "by_cluster", "holm", "images_needed", "mean_interval",
-    "p_value", "set_images_needed", "set_interval", "set_p_value", "student", "verdict",
+    "p_value", "set_images_needed", "set_interval", "set_p_value", "student",
 ]  # fmt: skip
 
-POWER = 0.80  # of the studies that sample-size advice asks for
-NORMAL_POWER = 0.841621  # 80 % quantile of the normal law
+NORMAL_POWER = 0.841621  # 80 % quantile of the normal law: of studies, those that sample-size advice asks for
 # images, or seeds, from which resampling says something, and a difference may be called significant
 ENOUGH = 8
 
@@ -142,13 +141,6 @@ def images_needed(values: Sequence[float] | NDArray[np.float64]) -> int | None:
         if needed == before:
             break
     return needed
-
-
-def verdict(interval: Interval, n: int) -> str:
-    """Return in words what the interval of a mean difference over ``n`` images says."""
-    if n < ENOUGH or interval.low is None or interval.high is None:
-        return "too few images"
-    return "not significant" if interval.low <= 0 <= interval.high else "significant"
 
 
 def _ends(study: Study | None, level: float, floor: float, ceiling: float) -> Interval:

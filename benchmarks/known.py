@@ -24,6 +24,7 @@ from restoration.benchmarks.samples import file_sha256
 from restoration.config import nearest
 from restoration.errors import ImageError, RequestError
 from restoration.image import find_images, read_samples
+from restoration.printing import listed
 
 COMMON = re.compile(
     r"(hr|lr|im|img|input|norain|rain|mask)[-_]?\d+", re.IGNORECASE
@@ -130,8 +131,7 @@ def remedies(holding: Holding, root: Path, most: int) -> list[str]:
     said = []
     for what, names in (("missing", holding.absent), ("not the published files", holding.other)):
         if names:
-            more = f" and {len(names) - most} more" if len(names) > most else ""
-            said.append(f"{holding.name}: {what}: {', '.join(names[:most])}{more}")
+            said.append(f"{holding.name}: {what}: {listed(names, most)}")
     if said:
         said.append(f"{holding.name}: put them in {root / holding.place}; get: {', '.join(holding.where)}")
         said.append(f"{holding.name}: licence: {holding.licence}")

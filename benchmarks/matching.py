@@ -15,8 +15,8 @@ from restoration.dials.masks import Masks
 from restoration.errors import ImageError, RequestError
 from restoration.image import find_images, read_samples
 from restoration.image.decoding import PILLOW_SETTINGS
+from restoration.printing import listed
 
-LISTED = 8  # files that one line names
 GREY = ("1", "F", "L", "LA", "La")  # Pillow's names of one colour; those of 16 and 32 bits begin with I
 UNREADABLE = (OSError, SyntaxError, ValueError)  # what Pillow raises where it does not know a header
 
@@ -27,7 +27,7 @@ class Folders:
 
     ``degraded`` are the images that they were restored from; ``mask`` is a file or a folder whose ``hole`` colour,
     "white" or "black", is where something was missing. With ``clips`` the images of each folder within them are the
-    frames of a clip, in the order of their names.
+    frames of a clip, in the order of their names. ``only`` names the restorers that are scored, where not all are.
     """
 
     restored: Mapping[str, Path]
@@ -36,6 +36,7 @@ class Folders:
     mask: Path | None = None
     hole: str = "white"
     clips: bool = False
+    only: Sequence[str] = ()
 
     @classmethod
     def of(cls, restored: Path | Sequence[Path], clean: Path | None = None, **others: Any) -> "Folders":  # noqa: ANN401
@@ -44,10 +45,22 @@ class Folders:
 
     @classmethod
     def recorded(cls, record: Mapping[str, Any], restorers: Iterable[str]) -> "Folders":
-        """Return the folders that a result records, those of some restorers alone."""
+        """Return the folders that a result records, of which some restorers alone are scored.
+
+        Those of others still tell which images there are; such as are not here any more cannot.
+        """
         paths = {key: record.get(key) and Path(record[key]) for key in ("clean", "degraded", "mask")}
-        restored = {name: Path(record["restored"][name]) for name in restorers}
-        return cls(restored, **paths, hole=record.get("hole", "white"), clips=bool(record.get("clips")))
+        only, named = tuple(restorers), {name: Path(path) for name, path in record["restored"].items()}
+        if lost := [name for name in only if name not in named]:
+            raise RequestError(f"folders: the result does not record that of '{lost[0]}'")
+        restored = {name: path for name, path in named.items() if name in only or path.is_dir()}
+        hole, clips = record.get("hole", "white"), bool(record.get("clips"))
+        return cls(restored, **paths, hole=hole, clips=clips, only=only)
+
+    @property
+    def scored(self) -> list[str]:
+        """Return the restorers whose images are scored."""
+        return [name for name in self.restored if not self.only or name in self.only]
 
     @property
     def option(self) -> str:
@@ -126,9 +139,9 @@ def matched(folders: Folders) -> tuple[list[Entry], list[str]]:
         if not low:
             raise RequestError(f"--degraded {folders.degraded}: no file of the same name as {lonely[0]}")
         if lonely:
-            problems.append(f"--degraded {folders.degraded}: no file of the same name for {_listed(lonely)}")
-    clean, one = images if folders.clean else {}, folders.mask is not None and folders.mask.is_file()
-    shared = {n: Path(n).parent.as_posix() if folders.clips else "the mask" if one else n for n in images}
+            problems.append(f"--degraded {folders.degraded}: no file of the same name for {listed(lonely)}")
+    clean = images if folders.clean else {}
+    shared = {n: Path(n).parent.as_posix() if folders.clips else n for n in images}
     return [
         Entry(name, own[name], clean.get(name), low.get(path), shared[name]) for name, path in images.items()
     ], problems
@@ -161,7 +174,7 @@ def _restored(
             own[name][restorer] = partners.get(path, f"no file of the same name in {folder}")
         used = set(partners.values())
         if lonely := [str(path) for path in theirs if path not in used]:
-            problems.append(f"{folders.option}: no file of the same name in {clean} for {_listed(lonely)}")
+            problems.append(f"{folders.option}: no file of the same name in {clean} for {listed(lonely)}")
     if not any(isinstance(file, Path) for files in own.values() for file in files.values()):
         looked = ", ".join(map(str, folders.restored.values()))
         example = next(iter(images))
@@ -217,8 +230,3 @@ def _channels(path: Path) -> int | None:
         with suppress(ImageError):
             return read_samples(path).shape[2]  # of a kind that Pillow does not know
     return None
-
-
-def _listed(names: Sequence[str]) -> str:
-    more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
-    return ", ".join(names[:LISTED]) + more

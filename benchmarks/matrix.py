@@ -1,20 +1,31 @@
 """All restorers of a result against each other, paired by image and by seed: who wins, and how many images it takes."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from restoration.benchmarks.metrics import METRICS
-from restoration.benchmarks.pairing import Pairing, Seeds, by_restorer, comparable, images_in_words, pairings
+from restoration.benchmarks.pairing import (
+    IMAGE,
+    UNITS,
+    Pairing,
+    Seeds,
+    by_restorer,
+    comparable,
+    images_in_words,
+    in_words,
+    pairings,
+    unit_of,
+)
 from restoration.benchmarks.result import Result, Row
-from restoration.benchmarks.table import ends, signed
+from restoration.benchmarks.table import ends, line, signed
 
 HOLM = (
     "P values of {law}, corrected by Holm's method for the {count} comparison{s} of this "
     "table: all of its wins and losses together are right in 95 of 100 such studies"
 )
 LAWS = {
-    "images": "the paired bootstrap over images",
-    "seeds": "the paired bootstrap over images and seeds",
+    "images": "the paired bootstrap over {units}",
+    "seeds": "the paired bootstrap over {units} and seeds",
     "set": "the jackknife over 8 groups of images, each left out of both restored sets and the clean one at once",
 }
 
@@ -28,6 +39,7 @@ class Matrix:
     convention: str
     restorers: tuple[str, ...]
     pairings: tuple[Pairing, ...]  # each pair once, the first of the result as ``restorer``
+    unit: str = IMAGE  # what counts as one in ``n`` of a pairing: see `pairing.UNITS`
 
     def pairing(self, restorer: str, other: str) -> Pairing | None:
         """Return the pair as seen by ``restorer``; None where they share no image."""
@@ -50,7 +62,7 @@ class Matrix:
         count = len(self.pairings)
         seeded = any(pairing.seeds > 1 for pairing in self.pairings)
         law = LAWS["set" if METRICS[self.metric].kind == "set" else "seeds" if seeded else "images"]
-        return HOLM.format(law=law, count=count, s="" if count == 1 else "s")
+        return HOLM.format(law=law.format(units=UNITS[self.unit]), count=count, s="" if count == 1 else "s")
 
 
 def matrices(result: Result) -> list[Matrix]:
@@ -85,26 +97,28 @@ def matrix_table(matrix: Matrix) -> str:
 
 def advice(matrix: Matrix) -> list[str]:
     """Return a sentence for each pair that these images do not tell apart: how many images would."""
-    return [sentence for p in matrix.pairings if (sentence := advised(p, matrix.metric))]
+    return [sentence for p in matrix.pairings if (sentence := advised(p, matrix.metric, matrix.unit))]
 
 
-def advised(pairing: Pairing, metric: str) -> str:
+def advised(pairing: Pairing, metric: str, unit: str = IMAGE) -> str:
     """Return how many images would tell two restorers apart; nothing where these do, or where they are equal."""
     if pairing.verdict in ("better", "worse"):
         return ""
     pair = f"{pairing.restorer} and {pairing.other}, {metric}"
     if pairing.needed is None:
         equal = pairing.n > 1 and not pairing.difference
-        return f"{pair}: no difference over {_images(pairing.n)}" if equal else ""
-    images = images_in_words(pairing.needed, pairing.n)
+        return f"{pair}: no difference over {in_words(pairing.n, unit)}" if equal else ""
+    images = images_in_words(pairing.needed, pairing.n, unit)
+    over = f"{signed(pairing.difference, metric)} over {in_words(pairing.n, unit)}, {pairing.verdict}"
     return (
-        f"{pair}: {signed(pairing.difference, metric)} over {_images(pairing.n)}, {pairing.verdict}; to tell these "
-        f"two apart you need {images} (in 80 of 100 studies, if the difference is what it is here)"
+        f"{pair}: {over}; to tell these two apart you need {images} "
+        "(in 80 of 100 studies, if the difference is what it is here)"
     )
 
 
 def _matrix(protocol: str, metric: str, convention: str, restorers: Mapping[str, Seeds]) -> Matrix:
-    return Matrix(protocol, metric, convention, tuple(restorers), tuple(pairings(restorers, metric)))
+    unit = unit_of(row for seeds in restorers.values() for row in seeds.values())
+    return Matrix(protocol, metric, convention, tuple(restorers), tuple(pairings(restorers, metric)), unit)
 
 
 def _cell(pairing: Pairing | None, metric: str) -> str:
@@ -112,12 +126,3 @@ def _cell(pairing: Pairing | None, metric: str) -> str:
         return "–"
     interval = ends(pairing.low, pairing.high, metric, "+")
     return f"{signed(pairing.difference, metric)}{f' ({interval})' if interval else ''}, {pairing.verdict}"
-
-
-def _images(n: int) -> str:
-    return f"{n:,} image{'s' if n != 1 else ''}"
-
-
-def line(cells: Iterable[str]) -> str:
-    """Return one line of a Markdown table."""
-    return f"| {' | '.join(cells)} |"

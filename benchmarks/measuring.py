@@ -72,6 +72,7 @@ class Measuring:
         self.planes = [*protocol.metrics, *self.sets.metrics]  # whose planes are needed
         self.tallies = {name: Tally({metric: {} for metric in self.each}) for name in restorers}
         self.clusters: dict[str, str] = {}  # image → what it shares with others
+        self.places: dict[str, int] = {}  # image → its place in the protocol
         self.clip: Path | None = None
         self.before: dict[str, Planes] = {}  # restorer, and the clean one → planes of the frame before
         elsewhere = torch.device(inference.device).type != "cpu"
@@ -86,9 +87,10 @@ class Measuring:
         else:
             self.aside.follow(partial(self._score, sample), outcomes)
 
-    def lose(self, image: str, reason: str) -> None:
-        """Note why an image could not be read."""
+    def lose(self, image: str, reason: str, place: int) -> None:
+        """Note why the image of a place in the protocol could not be read."""
         self.finish()
+        self.places[image] = place
         for name in self.tallies:
             self._miss(name, image, reason)
 
@@ -106,7 +108,8 @@ class Measuring:
                 yield name, in_a_line(error)
 
     def _place(self, sample: Sample) -> None:
-        """Note what an image shares with others."""
+        """Note where in the protocol an image is, and what it shares with others."""
+        self.places[sample.name] = sample.position
         if sample.cluster:
             self.clusters[sample.name] = self.sets.clusters[sample.position] = sample.cluster
 
@@ -168,8 +171,7 @@ class Measuring:
 
     def _miss(self, restorer: str, image: str, reason: str) -> None:
         self.tallies[restorer].note(image, dict.fromkeys(self.each, reason))
-        if self.sets.metrics:
-            self.sets.skipped.setdefault(restorer, []).append(reason)
+        self.sets.skip(restorer, self.places[image], reason)
 
     def _beside(self, sample: Sample, restorer: str) -> Beside:
         before = None

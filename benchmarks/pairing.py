@@ -4,7 +4,7 @@ Values of images are compared by the bootstrap over images and seeds (`intervals
 by the jackknife over groups of images, each left out of all sets at once (`intervals.set_interval`).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import TYPE_CHECKING
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from restoration.benchmarks.result import Row
 
 MANY = 100_000  # images that nobody will gather
+IMAGE, GROUP = "image", "independent group of images"  # a group has a clip or a clean image in common
+UNITS = {IMAGE: "images", "clip": "clips", GROUP: "independent groups of images"}
 FINE = 40  # resamples per comparison, so that Holm's correction can reach 5 %
 Seeds = Mapping[
     str, "Row"
@@ -48,7 +50,7 @@ class Difference:
 
     mean: float
     interval: Interval
-    n: int  # images; those that share a clip, a clean image or a mask count as one
+    n: int  # images; those that share a clip or a clean image count as one
     seeds: int
     p: float | None  # None where there are too few images
     needed: int | None  # images that would tell them apart, if the difference is what it is here
@@ -146,9 +148,28 @@ def difference(ours: Seeds, theirs: Seeds, metric: str, resamples: int = RESAMPL
     return Difference(float(x.mean()), mean_interval(x), x.shape[1], len(x), p, needed)
 
 
-def images_in_words(needed: int, n: int) -> str:
-    """Return how many images it takes to tell two restorers apart that ``n`` do not."""
-    return f"more than {MANY:,} images" if needed > MANY else f"about {max(needed, n + 1):,} images"
+def unit_of(rows: Iterable["Row"]) -> str:
+    """Return what counts as one where rows of one metric are compared: an image, a clip, a group of images."""
+    for row in rows:
+        if METRICS[row.metric].kind == "set":
+            return IMAGE
+        if CLIPS in row.convention.split(","):
+            return "clip"
+        if len({row.clusters.get(name, name) for name in row.per_image}) < len(row.per_image):
+            return GROUP
+    return IMAGE
+
+
+def in_words(n: int, unit: str = IMAGE) -> str:
+    """Return a number of units, of those of ``UNITS``, such as ``4 clips``."""
+    return f"{n:,} {unit if n == 1 else UNITS[unit]}"
+
+
+def images_in_words(needed: int, n: int, unit: str = IMAGE) -> str:
+    """Return how many images, or other units, it takes to tell two restorers apart that ``n`` do not."""
+    if needed > MANY:
+        return f"more than {in_words(MANY, unit)}"
+    return f"about {in_words(max(needed, n + 1), unit)}"
 
 
 def shared_images(images: Sequence[Mapping[str, float]]) -> list[str]:

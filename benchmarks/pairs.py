@@ -1,6 +1,6 @@
 """Score images that somebody else restored: folders against a clean one, matched by name, or folders alone."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import partial
@@ -36,11 +36,11 @@ from restoration.image import read_samples
 from restoration.losses.features import shared_passes
 
 SCALES = (2, 3, 4, 8)
+LARGE = 16_000_000  # pixels of an image that is scored by itself
 USUAL = ("psnr-y", "ssim-y")
 USUAL_ALONE = ("niqe",)
 USUAL_HOLES = ("psnr-y", "ssim-y", "psnr-y-hole", "psnr-y-boundary")
 USUAL_CLIPS = ("psnr-y", "ssim-y", "flicker", "warping-error")
-
 
 Scored = tuple[str, Tensor | str, Planes, Mapping[str, Score]]
 
@@ -81,6 +81,12 @@ class Files(Measuring):
             super().take(sample)
             return
         self._place(sample)
+        if (
+            sample.clean is not None and sample.clean[0, 0].numel() > LARGE
+        ):  # all threads on one, which fills memory
+            self.abreast.finish()
+            self._score(sample, self._outcomes(sample))
+            return
         ready(self.each)
         self.abreast.follow(partial(self._apart, sample), partial(self._noted, sample))
 
@@ -150,36 +156,36 @@ def score_pairs(
     folders = restored if isinstance(restored, Folders) else Folders.of(restored, clean, degraded=degraded)
     masks = folders.masks()
     entries, problems = matched(folders)
-    if baseline is not None and baseline not in {
-        n for name in folders.restored for n in (name, seedless(name))
-    }:
+    known = {*folders.restored, *map(seedless, folders.restored)}
+    if baseline is not None and baseline not in known:
         raise RequestError(
             f"--compare {baseline}: not one of the folders{nearest(baseline, folders.restored)}; "
             f"expected one of {', '.join(folders.restored)}"
         )
     protocol, settings = _protocol(folders, entries, metrics or usual(folders), settings)
     seen = [*watchers, *([gallery] if gallery is not None else [])]
-    measuring = Files(protocol, list(folders.restored), len(entries), force_fid, seen)
+    measuring = Files(protocol, folders.scored, len(entries), force_fid, seen)
     measuring.sets.refer(data_root(), rank, world)
     try:
         with memory.kept():
-            facts, unfit = _measured(measuring, share(protocol, entries, rank, world), masks, progress)
+            facts, told = _measured(measuring, share(protocol, entries, rank, world), masks, progress)
     finally:
         measuring.close()
-    rows = [row for name in folders.restored for row in _rows(measuring, name)]
-    record = folders.record() | {"settings": list(settings)}
+    told = [*((-1, line) for line in problems if rank == 0), *told]
+    rows = [row for name in folders.scored for row in _rows(measuring, name)]
     provenance = circumstances(torch.device("cpu")) | metric_weights()
+    record = folders.record() | {"settings": list(settings)}
     provenance |= {"folders": record, "images": {protocol.name: facts}}
     return Result(
-        command_line(), provenance, rows, compare(rows, baseline), [*(problems if rank == 0 else ()), *unfit],
-        {protocol.name: [entry.name for entry in entries]}, {protocol.name: measuring.sets},
+        command_line(), provenance, rows, compare(rows, baseline), [line for _, line in told],
+        {protocol.name: [e.name for e in entries]}, {protocol.name: measuring.sets}, [place for place, _ in told],
     )  # fmt: skip
 
 
 def loaded(
-    entry: Entry, protocol: Protocol, masks: Masks | None = None, position: int = 0, total: int = 1
+    entry: Entry, protocol: Protocol, scored: Collection[str], masks: Masks | None, position: int, total: int
 ) -> Given:
-    """Return the images of an entry, each file decoded once; what is wrong with the clean one is raised."""
+    """Return the images of an entry that are scored, each decoded once; what is wrong with the clean one is raised."""
     samples = None if entry.clean is None else read_samples(entry.clean)
     truth = None if samples is None else cropped(in_colour(samples, protocol.colour), protocol.scale)
     images: dict[str, Tensor | str] = {}
@@ -187,6 +193,8 @@ def loaded(
     for restorer, file in entry.restored.items():
         if isinstance(file, str):
             images[restorer] = file
+            continue
+        if restorer not in scored and (masks is None or samples is not None):
             continue
         try:
             found = read_samples(file)
@@ -209,9 +217,11 @@ def loaded(
     return Given(
         name=entry.name, position=position, total=total, clean=truth, degraded=degraded,
         sha256=file_sha256(entry.clean) if entry.clean else "",
-        pixels_sha256="" if samples is None else pixels_sha256(samples),
+        pixels_sha256="" if truth is None or samples is None else pixels_sha256(samples),
         degraded_sha256=None if degraded is None or entry.degraded is None else file_sha256(entry.degraded),
-        mask=mask, cluster=entry.cluster, restored=images, hashes=hashes, problems=lacking,
+        mask=mask, cluster=entry.cluster, problems=lacking,
+        restored={name: image for name, image in images.items() if name in scored},
+        hashes={name: sha256 for name, sha256 in hashes.items() if name in scored},
     )  # fmt: skip
 
 
@@ -237,22 +247,22 @@ def _protocol(
 
 def _measured(
     measuring: Files, ours: Sequence[tuple[int, Entry]], masks: Masks | None, progress: Progress | None
-) -> tuple[Facts, list[str]]:
-    """Score this rank's images; return their hashes, and what is to be said of files beside the restored ones."""
+) -> tuple[Facts, list[tuple[int, str]]]:
+    """Score this rank's images; return their hashes, and by place what is to be said of files beside them."""
     protocol, facts, problems = measuring.protocol, {}, []
 
-    def load(placed: tuple[int, Entry]) -> Given | tuple[str, str]:
+    def load(placed: tuple[int, Entry]) -> Given | tuple[str, str, int]:
         try:
-            return loaded(placed[1], protocol, masks, placed[0], measuring.total)
+            return loaded(placed[1], protocol, measuring.tallies, masks, placed[0], measuring.total)
         except ImageError as error:
-            return placed[1].name, str(error)
+            return placed[1].name, str(error), placed[0]
 
     for done, sample in enumerate(loaded_ahead(load, ours), 1):
         if isinstance(sample, Given):
             own = {"sha256": sample.sha256, "restored_sha256": dict(sample.hashes)}
             own |= {"degraded_sha256": sample.degraded_sha256, "pixels_sha256": sample.pixels_sha256}
             facts[sample.name] = {key: value for key, value in own.items() if value}
-            problems += sample.problems
+            problems += [(sample.position, line) for line in sample.problems]
             measuring.take(sample)
         else:
             measuring.lose(*sample)
@@ -269,9 +279,8 @@ def _rows(measuring: Files, restorer: str) -> list[Row]:
             rows += measuring.sets.rows(restorer, metric, 0.0, 0.0)
         else:
             head = (protocol.name, restorer, metric, protocol.convention(metric))
-            rows.append(
-                make_row(*head, measuring.tallies[restorer].values[metric], clusters=measuring.clusters)
-            )
+            values = measuring.tallies[restorer].values[metric]
+            rows.append(make_row(*head, values, clusters=measuring.clusters))
     return rows
 
 

@@ -7,11 +7,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from restoration.benchmarks.dialled import split_name, with_settings
-from restoration.benchmarks.matrix import line
 from restoration.benchmarks.metrics import METRICS
 from restoration.benchmarks.result import Result, Row
 from restoration.benchmarks.seeds import over_seeds
-from restoration.benchmarks.table import ends, number
+from restoration.benchmarks.table import ends, line, number
 from restoration.config import nearest
 from restoration.errors import RequestError
 

@@ -5,16 +5,19 @@ python -m restoration.benchmarks.published --out benchmarks/results/published-ta
 
 import argparse
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from restoration.benchmarks.dialled import label
+from restoration.benchmarks.findings import EXACT, NAMES, is_number
 from restoration.benchmarks.peers import run
 from restoration.benchmarks.protocol import Protocol, load_protocol
 from restoration.benchmarks.result import Result, Row
 from restoration.benchmarks.run import benchmark
+from restoration.benchmarks.scores import in_a_line
 from restoration.data import data_root
 from restoration.errors import RequestError
 from restoration.files import atomic
@@ -88,8 +91,67 @@ def measured(chosen: Sequence[Table], command: str) -> Result:
         provenance = {**found.provenance, **provenance}
         rows += found.rows
         values += [_held(row, table, METRICS.index(row.metric)) for row in found.rows]
-    farthest = {m: max(v["farthest"] for v in values if v["metric"].startswith(m)) for m in ("psnr", "ssim")}
-    return Result(command, provenance | {"published": {"farthest": farthest, "values": values}}, rows)
+    published = {"farthest": _farthest(values), "values": values}
+    return Result(command, provenance | {"published": published}, rows)
+
+
+def edited_values(result: Result, root: Path) -> tuple[list[str], list[str]]:
+    """Return what a result records wrongly of known values, and in a line what could not be looked at.
+
+    Where the values are below the data root, everything is worked out again from them and those of the rows; elsewhere
+    a known mean may be no further from the row's than the farthest image.
+    """
+    if "published" not in result.provenance:
+        return [], []
+    known: dict[tuple[str, str], Table] = {}
+    unseen: list[str] = []
+    try:
+        known = {(table.protocol.name, label(table.restorer)): table for table in tables(root)}
+    except RequestError as error:
+        unseen.append(f"published values: their means alone were looked at; {in_a_line(error)}")
+    rows, wrong, record = {row.key: row for row in result.rows}, list[str](), result.provenance["published"]
+    try:
+        told = {tuple(entry[name] for name in NAMES): entry for entry in record["values"]}
+        wrong += [f"{'/'.join(key[:3])}: no published value" for key in rows if key not in told]
+        for key, entry in told.items():
+            table = known.get(key[:2])
+            said = _misstated(entry, rows[key], table) if key in rows else "a published value of no row"
+            wrong += [f"{'/'.join(key[:3])}: {said}"] if said else []
+        if farthest := _other_record(record["farthest"], _farthest(told.values())):
+            wrong.append(farthest)
+    except (RequestError, AttributeError, LookupError, TypeError, ValueError) as error:
+        wrong.append(f"not as it was recorded: {in_a_line(error)}")
+    return [f"edited: published: {line}" for line in wrong], unseen
+
+
+def _misstated(entry: Mapping[str, Any], row: Row, table: Table | None) -> str:
+    """Return what is recorded wrongly of the known values of a row, which are not always here; or nothing."""
+    if table is not None:
+        return _other_record(entry, _held(row, table, METRICS.index(row.metric)))
+    if row.mean is None:
+        return "a published value of a row without one"
+    apart = abs(row.mean - entry["mean"])
+    if not apart <= entry["farthest"] + EXACT:
+        return f"its mean is {apart:.2g} from the row's, but no image further than {entry['farthest']:.2g}"
+    printed = PRINTED.get((row.protocol, row.restorer, row.metric))
+    return _other_record({"printed": entry.get("printed")}, {"printed": printed})
+
+
+def _other_record(said: Mapping[str, Any], right: Mapping[str, Any]) -> str:
+    """Return the first entry of a record that is not right, or nothing."""
+    for key in dict.fromkeys([*said, *right]):
+        one: Any = said.get(key)
+        other: Any = right.get(key)
+        numbers = is_number(one) and is_number(other)
+        if one != other and not (numbers and math.isclose(one, other, rel_tol=EXACT)):
+            return f"{key} {one} recorded, {other} found"
+    return ""
+
+
+def _farthest(values: Iterable[Mapping[str, Any]]) -> dict[str, float]:
+    """Return how far an image is at most from what is known of it, by metric."""
+    own = list(values)
+    return {m: max(v["farthest"] for v in own if v["metric"].startswith(m)) for m in ("psnr", "ssim")}
 
 
 def _held(row: Row, table: Table, place: int) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The README's tables: committed results by task and scale, published values, conventions side by side."""
+"""Tables of committed results: the README's by task and scale; the ledger's of published values and of conventions."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -61,6 +61,12 @@ def readme_tables(results: Path) -> str:
     tables = [_summary(title, entries) for title, entries in _by_task(own).items()]
     if own:
         tables.append(f"In brackets 95 % intervals. {sureness([entry.row for entry in own])}")
+    return "\n\n".join(tables)
+
+
+def ledger_tables(results: Path) -> str:
+    """Return the ledger's tables: published values beside what is measured, then conventions side by side."""
+    found, tables = _results(results), []
     for result in filter(has_published, found.values()):
         tables.append(PUBLISHED.format(farthest(result)))
         tables += [_summary(title, entries) for title, entries in _by_task(_entries(result)).items()]
@@ -89,10 +95,10 @@ def _up(value: float, places: int) -> str:
     return f"{math.ceil(value * 10**places) / 10**places:.{places}f}"
 
 
-def fill_markers(text: str, tables: str) -> str:
-    """Return a README with everything between the two result markers replaced."""
+def fill_markers(text: str, tables: str, page: str = "README.md") -> str:
+    """Return a page with everything between the two result markers replaced."""
     if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(BEGIN) > text.index(END):
-        raise RequestError(f"README: expected one '{BEGIN}' and after it one '{END}'")
+        raise RequestError(f"{page}: expected one '{BEGIN}' and after it one '{END}'")
     before, after = text.split(BEGIN)[0], text.split(END)[1]
     return f"{before}{BEGIN}\n\n{tables}\n\n{END}{after}"
 

@@ -7,12 +7,11 @@ from typing import Any
 
 from restoration.benchmarks.metric_page import best_words, range_words
 from restoration.benchmarks.metrics import METRICS
-from restoration.benchmarks.pairing import images_in_words
+from restoration.benchmarks.pairing import images_in_words, unit_of
 from restoration.benchmarks.result import Comparison, Result, Row
 from restoration.benchmarks.seeds import with_pooled
 from restoration.benchmarks.table import ends, number, signed, sureness
-
-MISSING_LISTED = 8
+from restoration.printing import listed
 
 Column = tuple[str, str]  # metric and convention: values of two conventions never share one
 
@@ -138,7 +137,7 @@ def _cell(row: Row, comparison: Comparison | None, best: bool) -> Cell:
         difference, verdict = signed(comparison.difference, row.metric), comparison.verdict
         span = ends(comparison.low, comparison.high, row.metric, "+")
         direction = "better" if comparison.better else "worse"
-        needed = _needed(comparison)
+        needed = _needed(comparison, row)
     order = abs(row.mean - 1) if row.mean is not None and metric.better == "one" else row.mean
     return Cell(
         row.mean, order, number(row.mean, row.metric), ends(row.low, row.high, row.metric),
@@ -153,18 +152,13 @@ def _missing(row: Row) -> str:
         reasons.setdefault(why, []).append(name)
     if len(reasons) == 1 and not row.per_image:
         return next(iter(reasons))
-    return "; ".join(f"{_listed(names)}: {why}" for why, names in reasons.items())
+    return "; ".join(f"{listed(names)}: {why}" for why, names in reasons.items())
 
 
-def _listed(names: Sequence[str]) -> str:
-    more = f" and {len(names) - MISSING_LISTED:,} more" if len(names) > MISSING_LISTED else ""
-    return ", ".join(names[:MISSING_LISTED]) + more
-
-
-def _needed(comparison: Comparison) -> str:
+def _needed(comparison: Comparison, row: Row) -> str:
     if comparison.verdict == "significant" or comparison.needed is None:
         return ""
-    return images_in_words(comparison.needed, comparison.n)
+    return images_in_words(comparison.needed, comparison.n, unit_of([row]))
 
 
 def _meaning(name: str, convention: str) -> Meaning:

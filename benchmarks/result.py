@@ -5,6 +5,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from itertools import chain, zip_longest
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +31,7 @@ class Row:
 
     A metric of whole sets has no values of images but ``left_out``: of every group of images how many it has, and the
     value without them; nothing below 8 images, and where the set lacks images. ``clusters`` maps images to what they
-    share with others, a clip, a clean image or a mask, so that they are no witnesses of their own.
+    share with others, a clip or a clean image, so that they are no witnesses of their own.
     """
 
     protocol: str
@@ -59,7 +60,7 @@ class Comparison:
     """The difference ``restorer − baseline`` over the images that both have, paired by image, and over their seeds.
 
     Of a metric that is best at 1 it is that of the distances to 1. The interval is that of this pair alone; the verdict
-    holds for all pairs of restorers at once (Holm). ``n`` counts images that share a clip, a clean image or a mask as
+    holds for all pairs of restorers at once (Holm). ``n`` counts images that share a clip or a clean image as
     one. ``needed`` is how many would tell both apart, were the difference what it is here.
     """
 
@@ -86,8 +87,8 @@ class Comparison:
 class Result:
     """Rows and comparisons, the command that made them, and everything needed to make them again.
 
-    ``order`` and ``sets`` are what `merge` needs of a rank's part, by protocol: the names of all images, and the
-    features of sets; no file holds them.
+    ``order``, ``sets`` and ``places`` are what `merge` needs of a rank's part: by protocol the names of all images, and
+    the features of sets; of each problem the place of its image, -1 where it has none. No file holds them.
     """
 
     command: str
@@ -97,6 +98,7 @@ class Result:
     problems: Sequence[str] = ()  # one line per image that could not be scored at all
     order: Mapping[str, Sequence[str]] = field(default_factory=dict, compare=False, repr=False)
     sets: Mapping[str, "Sets"] = field(default_factory=dict, compare=False, repr=False)
+    places: Sequence[int] = field(default=(), compare=False, repr=False)
 
     def mean(self, metric: str, protocol: str | None = None, restorer: str | None = None) -> float:
         """Return the mean of the one row that fits."""
@@ -178,7 +180,10 @@ def merge(parts: Sequence[Result], baseline: str | None = None) -> Result:
     sets = {name: own.join([part.sets[name] for part in parts[1:]]) for name, own in parts[0].sets.items()}
     orders = images | parts[0].order
     rows = [_joined(group, list(orders[group[0].protocol]), sets) for group in grouped.values()]
-    problems = list(chain.from_iterable(part.problems for part in parts))
+    told = chain.from_iterable(
+        zip(part.places or [-1] * len(part.problems), part.problems, strict=True) for part in parts
+    )
+    problems = [problem for _, problem in sorted(told, key=itemgetter(0))]  # in the order of the images
     records = {
         name: record | {"images": _identity(record, images[name])}
         for name, record in parts[0].provenance.get("protocols", {}).items()

@@ -129,11 +129,11 @@ def _measured(
     """Take in this rank's images one by one, and return their hashes."""
     protocol, facts = measuring.protocol, {}
 
-    def load(entry: tuple[int, Case]) -> Sample | tuple[str, str]:
+    def load(entry: tuple[int, Case]) -> Sample | tuple[str, str, int]:
         try:
             return load_sample(protocol, entry[1], entry[0], measuring.total)
         except ImageError as error:  # the other images still count, and every row says why this one does not
-            return entry[1].name, str(error)
+            return entry[1].name, str(error), entry[0]
 
     for done, sample in enumerate(loaded_ahead(load, ours), 1):
         if isinstance(sample, Sample):

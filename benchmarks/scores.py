@@ -1,20 +1,18 @@
 """A restored image against its clean one: all metrics of a protocol on one decoded pair, in float64."""
 
-from collections.abc import Iterable, Iterator, Sequence, Set
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Sequence, Set
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 
 import torch
 from torch import Tensor
 
-from restoration import memory
 from restoration.benchmarks.metrics import METRICS, Metric, Seen
 from restoration.benchmarks.protocol import Protocol
 from restoration.errors import RestorationError, WeightsError
 from restoration.image import quantise
 from restoration.losses.colour import luma
-from restoration.losses.features import shared_passes
 
 Score = float | str  # a value, or the reason why there is none
 Planes = dict[str, Tensor]
@@ -38,13 +36,6 @@ class Beside:
 
 
 ALONE = Beside()
-
-
-@contextmanager
-def scoring() -> Iterator[None]:
-    """Let the metrics of one image share passes through networks, and the memory that each of them frees."""
-    with shared_passes(), memory.kept():
-        yield
 
 
 def planes(image: Tensor, protocol: Protocol, metrics: Iterable[str]) -> Planes:
@@ -128,7 +119,7 @@ def _value(
     return value if value == value else "the metric is not defined for this image"
 
 
-def in_a_line(error: RestorationError) -> str:
+def in_a_line(error: Exception) -> str:
     """Return an error as a reason in a cell: its first line, and of further ones the first remedy."""
     first, *rest = str(error).strip().splitlines() or [type(error).__name__]
     remedy = " ".join(rest).strip().split("    ")[0]

@@ -8,6 +8,7 @@ import numpy as np
 from restoration.benchmarks.clips import unit_means
 from restoration.benchmarks.intervals import mean_interval, set_interval
 from restoration.benchmarks.metrics import METRICS
+from restoration.benchmarks.metrics.distributions import SetMetric
 from restoration.benchmarks.pairing import independent, seedless, shared_images
 from restoration.benchmarks.result import Row
 
@@ -36,18 +37,19 @@ def with_pooled(rows: Sequence[Row]) -> list[Row]:
 
 
 def _pooled(name: str, rows: Sequence[Row]) -> Row:
-    first = rows[0]
+    first, kind = rows[0], METRICS[rows[0].metric]
     names = shared_images([row.per_image for row in rows])
     values = np.array([[row.per_image[image] for image in names] for row in rows])
     if names:
         counted = np.array([unit_means({n: row.per_image[n] for n in names}, row.convention) for row in rows])
-        kind, mean = METRICS[first.metric], float(counted.mean())
+        mean: float | None = float(counted.mean())
         interval = mean_interval(independent(counted, names, first), kind.ceiling, floor=kind.floor)
     else:  # of sets: one value per seed, and no images to pair
         means = [row.mean for row in rows if row.mean is not None]
         left_out = [row.left_out for row in rows if row.mean is not None]
         same = len({tuple(size for size, _ in groups) for groups in left_out}) == 1
-        interval = set_interval(means, left_out if same else [])
+        share = issubclass(kind, SetMetric) and kind.share
+        interval = set_interval(means, left_out if same else [], kind.floor, kind.ceiling, share)
         mean = float(np.mean(means)) if means else None
     per_image = dict(zip(names, values.mean(0).tolist(), strict=True)) if names else {}
     return replace(

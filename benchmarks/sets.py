@@ -85,24 +85,21 @@ class Gathering:
         rows, labels = self.rows(), self.labels()
         return _summed(self.moments, {int(g): Moments.of(rows[labels == g]) for g in np.unique(labels)})
 
-    def all_moments(self) -> Moments:
-        """Return the moments of all features; there must be one."""
-        return reduce(add, self.by_group().values())
-
 
 class Sets:
     """What the set metrics of one protocol need, gathered image by image, of the clean set and of every restorer's.
 
-    ``total`` is how many images the protocol has in all: with fewer than 2,048 a Fréchet distance is not given unless
-    ``forced``, and the kernel distance over the same features is given beside the reason.
+    ``total`` is how many images the protocol has in all: with fewer than 2,048, or as few reference images, a Fréchet
+    distance is not given unless ``forced``, and the kernel distance over the same features is given beside the reason.
     """
 
     def __init__(self, protocol: Protocol, total: int, forced: bool = False) -> None:
         self.protocol, self.total, self.forced = protocol, total, forced
+        self.references: int | None = None  # how many images the reference of the protocol has
         self.metrics = [*dict.fromkeys(self._wanted(protocol.metrics))]
         self.found: dict[tuple[str, str], Gathering] = {}  # (restorer, network)
         self.reasons: dict[str, str] = {}  # network → why it gives no features
-        self.skipped: dict[str, list[str]] = {}  # restorer → why images of it are not in its set
+        self.skipped: dict[str, dict[int, str]] = {}  # restorer → place → why that image is not in its set
         self.clusters: dict[int, str] = {}  # place → what an image shares with others, such as its clip
 
     def _wanted(self, metrics: Iterable[str]) -> Iterable[str]:
@@ -115,19 +112,21 @@ class Sets:
                     yield kind.instead
 
     def refused(self, metric: type[SetMetric]) -> bool:
-        """Return whether there are too few images for a metric that is biased in few."""
-        return bool(metric.instead) and self.total < ENOUGH and not self.forced
+        """Return whether one of both sets has too few images for a metric that is biased in few."""
+        return bool(metric.instead) and self._smaller()[0] < ENOUGH and not self.forced
 
     def refer(self, root: Path, rank: int = 0, world: int = 1) -> None:
         """Take in this rank's share of the protocol's ``reference`` for clean images, where it has one."""
         if not self.protocol.reference:
             return
         paths = reference_images(self.protocol, root)
+        self.references = len(paths)
+        self.metrics = [*dict.fromkeys(self._wanted(self.protocol.metrics))]  # more, where it is small
         for place in range(rank, len(paths), world):
             try:
                 image = in_colour(read_samples(paths[place]), self.protocol.colour)
             except ImageError as error:
-                self.skipped.setdefault(CLEAN, []).append(str(error))
+                self.skip(CLEAN, place, in_a_line(error))
                 continue
             self._take(CLEAN, place, planes(image, self.protocol, self.metrics))
 
@@ -136,10 +135,15 @@ class Sets:
         if self.metrics and seen is not None and not (restorer == CLEAN and self.protocol.reference):
             self._take(restorer, place, seen)
 
+    def skip(self, restorer: str, place: int, reason: str) -> None:
+        """Note why an image is not in the set of a restorer, or in that of clean ones for the name ``CLEAN``."""
+        if self.metrics:
+            self.skipped.setdefault(restorer, {})[place] = reason
+
     def _take(self, restorer: str, place: int, seen: Planes) -> None:
         image = seen["rgb"]
         if reason := self._unfit(image, "clean" if restorer == CLEAN else "restored"):
-            self.skipped.setdefault(restorer, []).append(reason)
+            self.skip(restorer, place, reason)
             return
         for network in self._networks():
             if network in self.reasons:
@@ -164,11 +168,12 @@ class Sets:
     def join(self, others: Sequence["Sets"]) -> "Sets":
         """Return what this rank and others have gathered together."""
         whole = Sets(self.protocol, self.total, self.forced)
+        whole.references, whole.metrics = self.references, self.metrics
         for part in (self, *others):
             for key, gathered in part.found.items():
                 whole.found[key] = whole.found[key] + gathered if key in whole.found else gathered
             for restorer, reasons in part.skipped.items():
-                whole.skipped.setdefault(restorer, []).extend(reasons)
+                whole.skipped.setdefault(restorer, {}).update(reasons)
             whole.reasons |= part.reasons
             whole.clusters |= part.clusters
         return whole
@@ -179,20 +184,16 @@ class Sets:
         assert issubclass(kind, SetMetric), f"{metric} is no metric of sets"
         found = self._value(restorer, kind)
         head = self.protocol.name, restorer, metric, self.protocol.convention(metric)
-        count = len(self.found.get((restorer, kind.features), ()))
+        count = len(self._both(restorer, kind)[0] or ())
         cost = round(seconds, 3), round(peak_mib, 1)
         if isinstance(found, str):
             return Row(*head, None, None, None, count, {}, *cost, {WHOLE: found})
-        value, left_out = found
-        if len({*self.clusters.values()}) < len(
-            self.clusters
-        ):  # images that share a clip are no groups apart
-            left_out = []
+        # images that share a clip are no groups apart
+        shared = len({*self.clusters.values()}) < len(self.clusters)
+        value, left_out = found[0], [] if shared else found[1]
         low, high = set_interval([value], [left_out], kind.floor, kind.ceiling, kind.share)
         # who lacks an image is not compared with those who have it
-        sizes = self._sizes(restorer, kind)
-        whole = self.total if self.protocol.reference else len(self.found[CLEAN, kind.features])
-        complete = sum(sizes.values()) == whole
+        complete = count == (self.total if self.protocol.reference else len(self.found[CLEAN, kind.features]))
         return Row(
             *head, value, low, high, count, {}, *cost, self._gaps(restorer), tuple(left_out) if complete else ()
         )  # fmt: skip
@@ -200,23 +201,23 @@ class Sets:
     def _value(self, restorer: str, metric: type[SetMetric]) -> tuple[float, Groups] | str:
         """Return the value of a metric, also without each group of images, or the reason why there is none."""
         if self.refused(metric):
+            count, which = self._smaller()
             return (
-                f"{self.total} images: below {ENOUGH:,} a Fréchet distance tells how many there are; "
+                f"{count} {which}: below {ENOUGH:,} a Fréchet distance tells how many there are; "
                 f"see {metric.instead}, or force it with --force-fid"
             )
         if metric.features in self.reasons:
             return self.reasons[metric.features]
-        ours, truth = (self.found.get((name, metric.features)) for name in (restorer, CLEAN))
+        ours, truth = self._both(restorer, metric)
         if truth is None:
             return self._why(CLEAN) or "there are no clean images, with which this metric compares"
-        paired = self.protocol.paired and not metric.streams
-        if paired and ours is not None:
-            ours, truth = ours.beside(truth), truth.beside(ours)
-        if ours is None or min(len(ours), len(truth)) < metric.fewest:
-            few = f"{len(ours or ())} images: expected at least {metric.fewest}"
-            return self._why(restorer) or few
-        if metric.instead and min(len(ours), len(truth)) < ENOUGH and not self.forced:
-            return f"{len(ours)} images could be restored: expected at least {ENOUGH:,}"
+        paired = self._pairs(metric)
+        short = min(len(ours or ()), len(truth))
+        if ours is None or short < metric.fewest:
+            return self._too_few(restorer, metric, short, len(ours or ()) > short)
+        if metric.instead and short < ENOUGH and not self.forced:
+            few = f"{self._clean()} could be read" if len(ours) > short else "images could be restored"
+            return f"{short} {few}: expected at least {ENOUGH:,}"
         if metric.streams and max(len(ours), len(truth)) >= FOLDED:
             return _of_moments(metric, ours, truth)
         rows, sizes = (ours.rows(), truth.rows()), ours.sizes()
@@ -225,16 +226,43 @@ class Sets:
         left_out = metric().without(*rows, (ours.labels(), truth.labels()), paired)
         return metric().between(*rows, paired), list(zip(sizes.values(), left_out, strict=True))
 
-    def _sizes(self, restorer: str, metric: type[SetMetric]) -> Mapping[int, int]:
-        return self.found[restorer, metric.features].sizes()
+    def _both(self, restorer: str, metric: type[SetMetric]) -> tuple[Gathering | None, Gathering | None]:
+        """Return the features of a restorer and the clean ones: where these are pairs, of images that both have."""
+        ours, truth = (self.found.get((name, metric.features)) for name in (restorer, CLEAN))
+        if ours is None or truth is None or not self._pairs(metric):
+            return ours, truth
+        return ours.beside(truth), truth.beside(ours)
+
+    def _pairs(self, metric: type[SetMetric]) -> bool:
+        """Return whether a metric looks at restored images beside their own clean ones."""
+        return self.protocol.paired and not metric.streams
+
+    def _smaller(self) -> tuple[int, str]:
+        """Return how many images there are of the set that has fewer, and what they are."""
+        sets = [(self.total, "images")]
+        if self.references is not None:
+            sets.append((self.references, self._clean()))
+        return min(sets)
+
+    def _clean(self) -> str:
+        return "reference images" if self.protocol.reference else "clean images"
+
+    def _too_few(self, restorer: str, metric: type[SetMetric], count: int, clean: bool) -> str:
+        """Return why the smaller set, that of clean images or a restorer's, has too few."""
+        names = [restorer, CLEAN] if self._pairs(metric) else [CLEAN] if clean else [restorer]
+        which = self._clean() if clean else "images"
+        return self._why(*names) or f"{count} {which}: expected at least {metric.fewest}"
 
     def _gaps(self, restorer: str) -> Mapping[str, str]:
-        """Return why some images of a set are not in it."""
-        reasons = self.skipped.get(restorer, [])
-        return {f"{len(reasons)} images": self._why(restorer)} if reasons else {}
+        """Return why some images of a set are not in it, and of the others why some clean ones are not."""
+        ours, clean = (self.skipped.get(name, {}) for name in (restorer, CLEAN))
+        if not self.protocol.reference:
+            clean = {place: reason for place, reason in clean.items() if place not in ours}
+        kinds = {"images": ours, self._clean(): clean}
+        return {f"{len(own)} {which}": _told(own) for which, own in kinds.items() if own}
 
-    def _why(self, restorer: str) -> str:
-        return "; ".join(dict.fromkeys(self.skipped.get(restorer, [])))
+    def _why(self, *restorers: str) -> str:
+        return _told(*(self.skipped.get(name, {}) for name in restorers))
 
     def _unfit(self, image: torch.Tensor, which: str) -> str:
         side, smallest = min(image.shape[-2:]), max(METRICS[name].smallest for name in self.metrics)
@@ -268,6 +296,11 @@ def _of_moments(metric: type[SetMetric], ours: Gathering, truth: Gathering) -> t
         others = (reduce(add, (m for g, m in whole.items() if g != group)) for whole in parts)
         left_out.append((part.count, metric().of_moments(*others)))
     return value, left_out
+
+
+def _told(*skipped: Mapping[int, str]) -> str:
+    """Return the reasons of several images, each once, in the order of the images."""
+    return "; ".join(dict.fromkeys(reasons[place] for reasons in skipped for place in sorted(reasons)))
 
 
 def _summed(first: Mapping[int, Moments], second: Mapping[int, Moments]) -> dict[int, Moments]:

@@ -4,11 +4,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
 from restoration.benchmarks.metrics import METRICS
-from restoration.benchmarks.pairing import images_in_words, seedless
+from restoration.benchmarks.pairing import images_in_words, seedless, unit_of
 from restoration.benchmarks.result import Comparison, Result, Row
 from restoration.benchmarks.seeds import with_pooled
+from restoration.printing import listed
 
-LISTED = 8  # images that a line about gaps names
 T = TypeVar("T")
 
 
@@ -69,7 +69,7 @@ def _protocol_section(result: Result, protocol: str) -> str:
         cells = [cell(own[column], n) if column in own else "–" for column in columns]
         cost = [f"{first.seconds:.2f}", f"{first.peak_mib:.0f}"] if run else []
         lines.append(line([name, str(n), *cells, *cost]))
-    compared = [_sentence(c) for c in result.comparisons if c.protocol == protocol]
+    compared = [_sentence(c, rows) for c in result.comparisons if c.protocol == protocol]
     compared += _over_seeds(measured, rows)
     said = [*compared, *_lacking(rows), *conventions]
     return "\n".join([*lines, "", *(f"- {sentence}" for sentence in said), ""])
@@ -148,8 +148,7 @@ def gaps(rows: Sequence[Row]) -> Iterator[tuple[str, str, str, str]]:
             found.setdefault(key, []).append(labels[row.key])
     for (protocol, restorer, why, names), metrics in found.items():
         own = [labels[row.key] for row in rows if (row.protocol, row.restorer) == (protocol, restorer)]
-        more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
-        images = ", ".join(names[:LISTED]) + more
+        images = listed(names)
         what = "" if metrics == own and names else ", ".join(metrics)
         yield protocol, restorer, " of ".join(part for part in (what, images) if part), why
 
@@ -165,13 +164,14 @@ def _labels(rows: Sequence[Row]) -> dict[tuple[str, str, str, str], str]:
     }
 
 
-def _sentence(c: Comparison) -> str:
+def _sentence(c: Comparison, rows: Sequence[Row]) -> str:
     interval = ends(c.low, c.high, c.metric, "+")
     difference = signed(c.difference, c.metric) + (f" ({interval})" if interval else "")
     said = f"{c.restorer} against {c.baseline}, {c.metric}: {difference}, {c.verdict}"
     if c.verdict == "significant" or c.needed is None:
         return said
-    return f"{said}; {images_in_words(c.needed, c.n)} would tell them apart, in 80 of 100 studies"
+    unit = unit_of(row for row in rows if (row.metric, row.convention) == (c.metric, c.convention))
+    return f"{said}; {images_in_words(c.needed, c.n, unit)} would tell them apart, in 80 of 100 studies"
 
 
 def _over_seeds(own: Sequence[Row], rows: Sequence[Row]) -> list[str]:
@@ -197,7 +197,7 @@ def sureness(rows: Sequence[Row]) -> str:
             "none below 8 images."
         )
     if any(row.clusters for row in rows):
-        said.append("Images that share a clip, a clean image or a mask count as one in them.")
+        said.append("Images that share a clip or a clean image count as one in them.")
     if len({seedless(row.restorer) for row in rows}) > 2:
         said.append(
             "Each interval is that of one pair; what is called significant is so for all pairs of restorers of a "

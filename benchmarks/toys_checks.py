@@ -11,10 +11,10 @@ import numpy as np
 import torch
 
 from restoration.benchmarks.intervals import mean_interval
-from restoration.benchmarks.matrix import line
 from restoration.benchmarks.plane import BOUNDED, Plane, planes
 from restoration.benchmarks.provenance import circumstances, command_line
 from restoration.benchmarks.result import Result, Row, compare, make_row
+from restoration.benchmarks.table import line
 from restoration.benchmarks.toys import NAME, Estimator, Measured, Toy, measured
 
 JOINT = 0.99  # of the runs in which all of a sound instrument's intervals hold the truth at once

@@ -24,12 +24,16 @@ from restoration.benchmarks.findings import (
 )
 from restoration.benchmarks.metrics import METRICS
 from restoration.benchmarks.protocol import TOY
+from restoration.benchmarks.published import edited_values
 from restoration.benchmarks.result import Comparison, Result, Row, compare, read_result
+from restoration.benchmarks.scores import in_a_line
 from restoration.benchmarks.table import ends, signed
 from restoration.config import nearest
+from restoration.data import data_root
 from restoration.errors import RequestError, RestorationError
 
 Key = tuple[str, str, str, str]  # of a comparison
+EDITED = (AttributeError, LookupError, TypeError, ValueError)  # what records raise that somebody edited
 
 
 @dataclass(frozen=True)
@@ -70,8 +74,8 @@ def load_rows(path: Path) -> Result:
         result = read_result(path)
     except RequestError:
         raise
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise RequestError(f"{path}: not a whole result: {error}") from None
+    except EDITED as error:
+        raise RequestError(f"{path}: not a whole result: {in_a_line(error)}") from None
     if result is not None and (complaint := misshapen(result)):
         raise RequestError(f"{path}: not a whole result: {complaint}")
     if result is not None:
@@ -127,16 +131,9 @@ def verify(
             continue
         try:
             now = measured_again(result, whole, folders, on)
-        except (
-            RestorationError,
-            AttributeError,
-            LookupError,
-            TypeError,
-            ValueError,
-        ) as error:  # edited records
-            reason = (
-                str(error).splitlines()[0] if isinstance(error, RestorationError) else f"records: {error}"
-            )
+        except (RestorationError, *EDITED) as error:
+            where = "" if isinstance(error, RestorationError) else "records: "
+            reason = where + in_a_line(error)
             findings += [Finding(row, (reason,)) for row in whole]
             continue
         others = list(_other_images(result, now, whole[0].protocol, whole[0].restorer))
@@ -144,8 +141,9 @@ def verify(
         findings += [compared(row, result, now, others) for row in whole]
         notes += _circumstances(result, now)
     chosen = {row.protocol for row in rows}
-    problems = [*_edited_comparisons(result), *_edited_identities(result, chosen)]
-    return Verification(path, findings, problems, list(dict.fromkeys(notes)))
+    untrue, unseen = edited_values(result, data_root())
+    problems = [*_edited_comparisons(result), *_edited_identities(result, chosen), *untrue]
+    return Verification(path, findings, problems, list(dict.fromkeys([*notes, *unseen])))
 
 
 def _edited_comparisons(result: Result) -> Iterator[str]:
@@ -210,11 +208,10 @@ def _other_restorer(then: Result, now: Result, name: str) -> Iterator[str]:
 def _other_images(then: Result, now: Result, protocol: str, restorer: str) -> Iterator[str]:
     """Yield which images are others than then: the pixels of clean ones count, and the files of other ones."""
     before, after = (r.provenance.get("images", {}).get(protocol, {}) for r in (then, now))
-    kinds = {
-        "pixels_sha256": "clean image",
-        "degraded_sha256": "degraded file",
-        "restored_sha256": "restored file",
-    }
+    kinds = {"degraded_sha256": "degraded file", "restored_sha256": "restored file"}
+    folders = then.provenance.get("folders")
+    if folders is None or "clean" in folders:
+        kinds = {"pixels_sha256": "clean image"} | kinds
     for key, what in kinds.items():
         pairs = {
             n: [_hash(images[n], key, restorer) for images in (before, after)] for n in before if n in after

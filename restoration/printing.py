@@ -4,7 +4,7 @@ import json
 import shutil
 import sys
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 
 NOTES = 5  # lines about files; more would drown what was done
+LISTED = 8  # names that one line holds
 
 
 def columns(lines: Mapping[str, str]) -> str:
@@ -23,6 +24,11 @@ def columns(lines: Mapping[str, str]) -> str:
         first, *rest = textwrap.wrap(text, room) or [""]
         rows += [f"{name:<{width}}{first}".rstrip(), *(" " * width + line for line in rest)]
     return "\n".join(rows)
+
+
+def listed(names: Sequence[str], most: int = LISTED) -> str:
+    """Return the first names, and how many more there are."""
+    return ", ".join(names[:most]) + (f" and {len(names) - most:,} more" if len(names) > most else "")
 
 
 def dump(lines: Mapping[str, str]) -> str:

@@ -6,7 +6,14 @@ import pytest
 import torch
 
 from restoration import experiment
-from restoration.benchmarks import evaluate, fill_markers, load_protocol, protocol_names, readme_tables
+from restoration.benchmarks import (
+    evaluate,
+    fill_markers,
+    ledger_tables,
+    load_protocol,
+    protocol_names,
+    readme_tables,
+)
 from restoration.experiment import load
 from restoration.parts import build_network
 from restoration.weights import load as load_restorer
@@ -64,6 +71,9 @@ def test_shipped_restorers_reach_their_bars(data_root, name, protocol):
     )
 
 
-def test_readme_holds_the_committed_results():
-    text = (ROOT / "README.md").read_text()
-    assert fill_markers(text, readme_tables(ROOT / "benchmarks" / "results")) == text
+@pytest.mark.parametrize(
+    ("page", "tables"), [("README.md", readme_tables), ("docs/ledger.md", ledger_tables)]
+)
+def test_pages_hold_the_committed_results(page, tables):
+    text = (ROOT / page).read_text()
+    assert fill_markers(text, tables(ROOT / "benchmarks" / "results")) == text

@@ -8,6 +8,7 @@ cannot, the metric has no value and says why.
 import importlib.util
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
+from threading import Lock
 
 import torch
 from torch import Tensor
@@ -17,6 +18,7 @@ from restoration.config import MISFIT, nearest
 from restoration.errors import RestorationError, WeightsError
 
 PREFIX = "pyiqa:"
+ONE_AT_A_TIME = Lock()  # some of its networks keep what they find on themselves
 LICENCE = "PolyForm-Noncommercial-1.0.0 and S-Lab-1.0"
 OF_SETS = ("fid", "sfid", "inception_score")  # what has no value of one image
 REFUSALS = (ImportError, OSError, *MISFIT)  # what pyiqa and the packages it calls raise
@@ -53,7 +55,7 @@ class Foreign(Metric):
         """Return what pyiqa says of each image."""
         images = [restored.float(), clean.float()] if self.reference else [restored.float()]
         try:
-            with torch.no_grad():
+            with ONE_AT_A_TIME, torch.no_grad():
                 value = self.network(*images)
         except REFUSALS as error:  # what it does not like of an image, such as its size
             raise RestorationError(f"pyiqa refuses this image: {_line(error)}") from None

@@ -13,6 +13,7 @@ from restoration.data.files import upright_size
 from restoration.errors import ImageError, RequestError
 from restoration.image import read_samples
 from restoration.pool import in_order
+from restoration.printing import listed
 
 PROBES = 4  # pairs on which all ways are tried
 MOST_PAIRS = 200  # pairs, evenly spread, on which the finalists are tried
@@ -95,7 +96,7 @@ def _text(ranking: list[tuple[str, Agreement]], tried: int, lossy: bool) -> str:
     where = "only near the border" if not best.inside.differing else "not only near the border"
     far = f"{best.whole.psnr:.1f} dB, {share:.2g} % of samples differ, by at most {best.most}, {where}"
     if best.exact:
-        return f"{name}, exact on {best.exact}/{best.images}; not on {_listed(best.inexact)}: {far}"
+        return f"{name}, exact on {best.exact}/{best.images}; not on {listed(best.inexact)}: {far}"
     jpeg = "; the degraded files are JPEG, which is never exact" if lossy else ""
     if best.inside.psnr < LIKELY:
         return f"none of the {tried} ways that are known; the nearest is {name}: {far}{jpeg}"
@@ -211,7 +212,3 @@ def _fitted(error: Callable[[float], float], low: float, high: float) -> float:
 
 def _spread(count: int, most: int) -> list[int]:
     return sorted({int(i) for i in np.linspace(0, count - 1, min(count, most)).round()}) if count else []
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")

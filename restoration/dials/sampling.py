@@ -41,15 +41,14 @@ def with_sampling(
 @contextmanager
 def of_frame(restorer: nn.Module, number: int) -> Iterator[None]:
     """Let a restorer that draws start from noise of its own for frame ``number``, within; frame 0 has the seed's."""
-    drawing = [part for part in restorer.modules() if isinstance(getattr(part, "place", None), Place)]
-    seeds = [int(part.seed) for part in drawing]  # type: ignore[arg-type]
+    places = [part for part in restorer.modules() if isinstance(part, Place)]
     try:
-        for part, seed in zip(drawing, seeds, strict=True):
-            part.seed = seed + number * STRIDE  # type: ignore[assignment]
+        for place in places:
+            place.move(number * STRIDE)
         yield
     finally:
-        for part, seed in zip(drawing, seeds, strict=True):
-            part.seed = seed  # type: ignore[assignment]
+        for place in places:
+            place.move()
 
 
 def draws(restorer: nn.Module) -> bool:

@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
+from restoration.printing import listed
+
 State = dict[str, Tensor]
 Spec = dict[str, Any]
 
@@ -110,4 +112,4 @@ def names_in(state: Mapping[str, Tensor], ours: Mapping[str, Tensor]) -> Callabl
 
 def few(names: list[str]) -> str:
     """Return the first names, and how many more there are."""
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+    return listed(names, 3)

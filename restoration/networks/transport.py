@@ -171,10 +171,11 @@ class Transport(Network):
     def _draw(self, latents: Tensor) -> Draw:
         """Return what draws the noise of patches around the pixels of some rows, by their place."""
         at = self.place.at * self.ratio.numerator // self.ratio.denominator
+        seed = self.place.seeded(self.seed + 1)
 
         def draw(channels: int, first: int, rows: int, columns: int) -> Tensor:
             here = at + at.new_tensor([first, 0, 0, 0])
-            return placed_noise(self.seed + 1, latents.new_empty(1, channels, rows, columns), here)[0]
+            return placed_noise(seed, latents.new_empty(1, channels, rows, columns), here)[0]
 
         return draw
 

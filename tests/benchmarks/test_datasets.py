@@ -279,9 +279,9 @@ def test_images_that_share_a_file_are_one_cluster(tmp_path):
     masks(tmp_path, 0.1, 0.2)
     body = 'clean = ["sharp"]\ndegraded = { name = "masks", folder = "holes", hole = "white" }'
     assert [case.cluster for case in cases(own_protocol(tmp_path, body), tmp_path)] == [
-        "0.png",
-        "1.png",
-        "0.png",
+        "a.png",
+        "b.png",
+        "c.png",
     ]
     body = 'clean = ["sharp"]\ndegraded = { name = "bicubic" }'
     assert [case.cluster for case in cases(own_protocol(tmp_path, body), tmp_path)] == [

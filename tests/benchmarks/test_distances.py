@@ -12,7 +12,6 @@ from restoration.benchmarks.distances import (
     gaussian_without,
     kernel_distance,
     kernel_without,
-    precision_recall,
     share_within,
     share_within_without,
 )
@@ -161,20 +160,20 @@ def test_gaussian_distance_is_the_plain_sum_over_unit_vectors():
 
 def test_precision_falls_with_what_is_made_up_and_recall_with_what_is_missing():
     clean = features(300, 2)
-    assert precision_recall(features(300, 2, seed=1), clean)[0] > 0.9
-    precision, recall = precision_recall(features(300, 2, scale=3.0, seed=1), clean)
-    assert precision < 0.7 and recall > 0.9
-    precision, recall = precision_recall(features(300, 2, scale=0.2, seed=1), clean)
-    assert precision > 0.95 and recall < 0.4
+    assert share_within(features(300, 2, seed=1), clean) > 0.9
+    spread = features(300, 2, scale=3.0, seed=1)
+    assert share_within(spread, clean) < 0.7 and share_within(clean, spread) > 0.9
+    spread = features(300, 2, scale=0.2, seed=1)
+    assert share_within(spread, clean) > 0.95 and share_within(clean, spread) < 0.4
     with pytest.raises(ValueError, match="3 images: expected more than 3"):
-        precision_recall(clean[:3], clean)
+        share_within(clean[:3], clean)
 
 
 def test_precision_is_that_of_balls_around_every_feature():
     clean, restored = features(12, 2), features(10, 2, seed=1)
     gaps = [sorted(np.linalg.norm(x - y) for y in clean)[3] for x in clean]
     inside = [any(np.linalg.norm(p - x) <= gap for x, gap in zip(clean, gaps, strict=True)) for p in restored]
-    assert precision_recall(restored, clean)[0] == pytest.approx(np.mean(inside))
+    assert share_within(restored, clean) == pytest.approx(np.mean(inside))
 
 
 def labels(*counts):

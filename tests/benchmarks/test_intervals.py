@@ -9,7 +9,6 @@ import pytest
 from restoration.benchmarks import coverage, coverage_sets
 from restoration.benchmarks.intervals import (
     ENOUGH,
-    Interval,
     by_cluster,
     holm,
     images_needed,
@@ -19,7 +18,6 @@ from restoration.benchmarks.intervals import (
     set_interval,
     set_p_value,
     student,
-    verdict,
 )
 
 
@@ -92,21 +90,6 @@ def test_few_values_have_students_interval_and_a_single_one_has_none():
     assert (low, high) == pytest.approx((3 - 2.776 * 2.5**0.5 / 5**0.5, 3 + 2.776 * 2.5**0.5 / 5**0.5))
     assert mean_interval([1.0]) == (None, None)
     assert mean_interval([]) == (None, None)
-
-
-@pytest.mark.parametrize(
-    "interval, n, words",
-    [
-        ((0.1, 0.2), 8, "significant"),
-        ((-0.2, -0.1), 14, "significant"),
-        ((-0.1, 0.2), 14, "not significant"),
-        ((0.0, 0.0), 14, "not significant"),
-        ((0.1, 0.2), 7, "too few images"),
-        ((None, None), 3, "too few images"),
-    ],
-)
-def test_a_verdict_in_words(interval, n, words):
-    assert verdict(Interval(*interval), n) == words
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,10 @@ import pytest
 
 from restoration.benchmarks.intervals import mean_interval
 from restoration.benchmarks.matrix import advice, matrices, matrix_table
-from restoration.benchmarks.result import Result, make_row
+from restoration.benchmarks.report_scores import scores as scores_of
+from restoration.benchmarks.result import Result, compare, make_row
 from restoration.benchmarks.seeds import over_seeds
+from restoration.benchmarks.table import run_table
 
 CONVENTION = "y-float,border=4,uint8-output"
 
@@ -138,3 +140,33 @@ def test_rows_over_seeds_have_the_mean_and_interval_of_both():
     assert pooled.mean == pytest.approx(base.mean() + 0.1) and pooled.n == 10
     assert (pooled.low, pooled.high) == mean_interval(np.stack([base + i * 0.1 for i in range(3)]))
     assert pooled.per_image["00.png"] == pytest.approx(base[0] + 0.1)
+
+
+@pytest.mark.parametrize(
+    "convention, clip, counted, units",
+    [
+        (f"{CONVENTION},mean=clips", "", "4 clips", "clips"),
+        (CONVENTION, "clip", "4 independent groups of images", "independent groups of images"),
+        (CONVENTION, "", "44 images", "images"),
+    ],
+)
+def test_what_counts_as_one_is_named(convention, clip, counted, units):
+    names = [f"{i % 4}/{i:02}.png" for i in range(44)]
+    clusters = {name: f"{clip}{name[0]}" for name in names} if clip else None
+
+    def frames(restorer, values):
+        named = dict(zip(names, values, strict=True))
+        return make_row("vid4-x4", restorer, "psnr-y", convention, named, clusters=clusters)
+
+    base = scores(n=44)
+    rows = [frames("a", base), frames("b", base), frames("c", base + 0.001 + noise(1, 44))]
+    found = matrix(*rows)
+    assert f"the paired bootstrap over {units}, corrected" in found.correction
+    equal, *apart = advice(found)
+    assert equal == f"a and b, psnr-y: no difference over {counted}" and len(apart) == 2
+    for said in apart:
+        assert f" over {counted}, " in said and said.partition(" (in 80 of")[0].endswith(f" {units}")
+    result = Result("", {}, rows, compare(rows))
+    assert f" {units} would tell them apart" in run_table(result)
+    cells = scores_of(result, "vid4-x4").cells
+    assert cells["c", ("psnr-y", convention)].needed.endswith(f" {units}")

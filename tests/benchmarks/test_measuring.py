@@ -32,7 +32,7 @@ def measured(samples, overlap, watchers=(), restorers=None):
     )  # fmt: skip
     for i, sample in enumerate(images):
         if i == 2:
-            measuring.lose("lost.png", "cannot be read")
+            measuring.lose("lost.png", "cannot be read", len(images))
         measuring.take(sample)
     measuring.finish()
     return measuring

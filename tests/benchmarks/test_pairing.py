@@ -192,3 +192,13 @@ def test_shares_of_sets_are_no_surer_than_their_number_of_images_allows():
     rows[1] = of_set("b", 0.8, [0.8] * 8, metric=metric)
     (far,) = compare(rows)
     assert (near.verdict, far.verdict) == ("not significant", "significant")
+
+
+def test_over_seeds_numbers_of_sets_stay_within_their_range_and_shares_are_no_surer_than_their_images():
+    """By the rule of three: where no image of 24 lies outside, −ln(5 %) / 24 of all images may."""
+    seeds = [of_set(f"a[seed={i}]", 1.0, [1.0] * 8, metric="precision-efficientnet-lite0") for i in range(3)]
+    (share,) = over_seeds(seeds)
+    assert (share.mean, share.high) == (1.0, 1.0) and share.low == pytest.approx(1 + np.log(0.05) / 24)
+    near = [of_set(f"a[seed={i}]", 0.1, 0.1 + spread(i, 0.2), metric="fd-efficientnet-lite0") for i in (1, 2)]
+    (distance,) = over_seeds(near)
+    assert distance.low == 0.0 < distance.high

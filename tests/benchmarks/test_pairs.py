@@ -136,7 +136,7 @@ def test_a_folder_alone_is_scored_by_what_needs_no_clean_image(folders, tmp_path
     }
     assert consistency.n == 2 and 0 < consistency.mean < 60 and not found.problems
     hashes = found.provenance["images"]["pairs"]["a_SR.png"]
-    assert set(hashes) == {"restored_sha256", "degraded_sha256", "pixels_sha256"}
+    assert set(hashes) == {"restored_sha256", "degraded_sha256"}
 
 
 def test_a_degraded_folder_is_matched_by_name_too(folders, tmp_path):
@@ -426,4 +426,60 @@ def test_frames_of_a_clip_and_images_of_one_mask_are_no_witnesses_of_their_own(t
     assert set(clips.clusters.values()) == {"first", "second", "third"} and not single.clusters
     write(tmp_path / "hole.png", np.full((40, 36), 255, np.uint8))
     (masked,) = score_pairs(Folders.of(*given, mask=tmp_path / "hole.png"), metrics=["psnr-y"]).rows
-    assert masked.low is None and set(masked.clusters.values()) == {"the mask"}
+    assert (masked.low, masked.clusters) == (single.low, {})
+
+
+def test_problems_of_ranks_stand_in_the_order_of_the_images(rivals, tmp_path):
+    near, _, clean = rivals
+    for i in range(8):
+        write(tmp_path / "low" / f"{i}.png", np.zeros((20, 18, 3), np.uint8))
+    for i in (1, 2, 5, 6):
+        (tmp_path / "low" / f"{i}.png").write_bytes(b"")
+    given = Folders.of(near, clean, degraded=tmp_path / "low")
+    whole = score_pairs(given, metrics=["psnr-y"])
+    assert [line.partition(": ")[0] for line in whole.problems] == [
+        f"--degraded {tmp_path}/low", *(f"{tmp_path}/low/{i}.png" for i in (1, 2, 5, 6))
+    ]  # fmt: skip
+    for world in (2, 3):
+        parts = [score_pairs(given, metrics=["psnr-y"], rank=rank, world=world) for rank in range(world)]
+        assert merge(parts).problems == whole.problems
+
+
+def test_without_a_clean_folder_no_pixels_are_those_of_clean_images(rivals):
+    near, far, clean = rivals
+    alone = score_pairs([near, far], None, ["high-frequency-ratio"]).provenance["images"]["pairs"]
+    assert {tuple(own) for own in alone.values()} == {("restored_sha256",)}
+    assert set(alone["0.png"]["restored_sha256"]) == {"near", "far"}
+    pairs = score_pairs([near, far], clean, ["psnr-y"]).provenance["images"]["pairs"]
+    assert all("pixels_sha256" in own for own in pairs.values())
+
+
+def test_of_several_folders_some_are_scored_and_all_tell_which_images_there_are(rivals, tmp_path):
+    near, far, _ = rivals
+    (far / "0.png").unlink()
+    (near / "1.png").unlink()
+    for i in range(9):
+        write(tmp_path / "low" / f"{i}.png", np.full((10, 9, 3), 20 * i, np.uint8))
+    given = Folders.of([near, far], degraded=tmp_path / "low")
+    whole = score_pairs(given, None, ["consistency"], ["scale=4"])
+    record = whole.provenance["folders"]
+    found = score_pairs(Folders.recorded(record, ["far"]), None, ["consistency"], record["settings"])
+    (row,), (_, like) = found.rows, whole.rows
+    assert row.n == 8 and list(row.missing) == ["0.png"]
+    assert (row.key, row.per_image, row.missing) == (like.key, like.per_image, like.missing)
+    assert found.provenance["folders"] == record
+    assert set(found.provenance["images"]["pairs"]["2.png"]["restored_sha256"]) == {"far"}
+    with pytest.raises(RequestError) as caught:
+        Folders.recorded(record, ["fur"])
+    assert str(caught.value) == "folders: the result does not record that of 'fur'"
+
+
+def test_folders_alone_whose_images_differ_in_size_show_those_of_the_first(tmp_path):
+    rng = np.random.default_rng(0)
+    for name, side in (("first", 40), ("second", 48)):
+        write(tmp_path / name / "a.png", rng.integers(0, 255, (side, side, 3), dtype=np.uint8))
+    gallery = Gallery()
+    found = score_pairs([tmp_path / "first", tmp_path / "second"], metrics=["psnr-y"], gallery=gallery)
+    assert [row.restorer for row in found.rows] == ["first", "second"]
+    (scene,) = gallery.of("pairs")
+    assert [version.label for version in scene.versions] == ["first"]

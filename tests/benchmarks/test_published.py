@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,12 +13,13 @@ from restoration.benchmarks.published import (
     PRINTED,
     SCALES,
     SETS,
+    edited_values,
     measured,
     protocol,
     tables,
 )
 from restoration.benchmarks.readme import has_published
-from restoration.benchmarks.result import read_result
+from restoration.benchmarks.result import Result, read_result
 from restoration.errors import RequestError
 
 ROOT = Path(__file__).parent.parent.parent
@@ -90,3 +92,47 @@ def test_the_readme_says_no_more_than_the_record():
     farthest = read_result(COMMITTED).provenance["published"]["farthest"]
     assert farthest["psnr"] <= float(said[1]) <= 10 * farthest["psnr"]
     assert farthest["ssim"] <= float(said[2]) <= 10 * farthest["ssim"]
+
+
+def committed(change=lambda published: None):
+    """Return the committed record, edited."""
+    document = json.loads(COMMITTED.read_text())
+    change(document["provenance"]["published"])
+    result = read_result(COMMITTED)
+    return replace(result, provenance=document["provenance"])
+
+
+EDITS = [
+    (lambda p: p["values"][0].update(farthest=0.0), "set5-x2-classic/bicubic-x2/psnr-y: farthest 0.0 recorded, "),
+    (lambda p: p["values"][1].update(mean=0.5), "set5-x2-classic/bicubic-x2/ssim-y: mean 0.5 recorded, "),
+    (lambda p: p["values"][2].update(source="me"), "set5-x2/bicubic-x2/psnr-y: source me recorded, "),
+    (lambda p: p["values"][0].update(printed="33.67"), "set5-x2-classic/bicubic-x2/psnr-y: printed 33.67 recorded, None"),
+    (lambda p: p["farthest"].update(ssim=1e-9), "ssim 1e-09 recorded, "),
+    (lambda p: p["values"].pop(0), "set5-x2-classic/bicubic-x2/psnr-y: no published value"),
+    (lambda p: p["values"][0].update(restorer="x"), "set5-x2-classic/x/psnr-y: a published value of no row"),
+    (lambda p: p.update(values=3), "not as it was recorded: "),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("change", "said"), EDITS, ids=[said.partition(":")[0] for _, said in EDITS])
+def test_a_record_of_published_values_that_was_edited_is_told(data_root, change, said):
+    assert edited_values(committed(), data_root) == ([], [])
+    wrong, unseen = edited_values(committed(change), data_root)
+    assert not unseen and any(line.startswith(f"edited: published: {said}") for line in wrong), wrong
+
+
+def test_where_published_values_are_not_here_their_means_are_looked_at(tmp_path):
+    wrong, (unseen,) = edited_values(committed(), tmp_path)
+    assert not wrong and unseen.startswith("published values: their means alone were looked at; ")
+    assert "\n" not in unseen
+    for change, said in (
+        (lambda p: p["values"][1].update(mean=0.5), "set5-x2-classic/bicubic-x2/ssim-y: its mean is 0.43 from "),
+        (lambda p: p["values"][0].update(printed="33.67"), "set5-x2-classic/bicubic-x2/psnr-y: printed 33.67 "),
+        (lambda p: p["farthest"].update(psnr=0.0), "psnr 0.0 recorded, "),
+    ):  # fmt: skip
+        (line,) = edited_values(committed(change), tmp_path)[0]
+        assert line.startswith(f"edited: published: {said}")
+
+
+def test_a_result_without_published_values_has_nothing_to_look_at(tmp_path):
+    assert edited_values(Result("", {}, []), tmp_path) == ([], [])

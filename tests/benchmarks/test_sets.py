@@ -1,5 +1,8 @@
 """Metrics of sets: features of one image at a time, refusals of few images, ranks."""
 
+from functools import reduce
+from operator import add
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +10,7 @@ from PIL import Image
 
 from restoration.benchmarks import extractors, sets
 from restoration.benchmarks.distances import Moments as M
-from restoration.benchmarks.distances import frechet, kernel_distance, kernel_without, precision_recall
+from restoration.benchmarks.distances import frechet, kernel_distance, kernel_without, share_within
 from restoration.benchmarks.intervals import set_interval
 from restoration.benchmarks.metrics import METRICS
 from restoration.benchmarks.metrics.distributions import FEATURES, SetMetric
@@ -77,7 +80,7 @@ def test_kernel_distance_precision_and_recall_are_those_of_the_features(simple):
         f"rgb,border=4,uint8-output,features={FEATURES['efficientnet-lite0']}"
     )
     found = [whole.rows("r", name, 0, 0)[0].mean for name in LITE[2:]]
-    assert tuple(found) == precision_recall(*features)
+    assert found == [share_within(*features), share_within(*features[::-1])]
     assert len(simple) == 2 * 12, "a network sees an image once, whatever is made of its features"
 
 
@@ -107,7 +110,7 @@ def test_a_forced_frechet_distance_and_one_of_enough_images_keep_moments_alone(s
     assert many.rows("r", LITE[0], 0, 0)[0].missing == {
         WHOLE: "130 images could be restored: expected at least 2,048"
     }
-    joined = kept.all_moments()
+    joined = reduce(add, kept.by_group().values())
     np.testing.assert_allclose(joined.covariance, M.of(features[0]).covariance, rtol=1e-9, atol=1e-12)
 
 
@@ -253,7 +256,7 @@ def test_below_eight_images_a_number_of_a_set_has_no_interval(simple):
 
 def faces(folder, count):
     """Write images of a reference set, and return their features."""
-    folder.mkdir()
+    folder.mkdir(parents=True)
     features = []
     for i, picture in enumerate(pictures(count, 7, 0.1)):
         samples = (255 * picture[0].permute(1, 2, 0).numpy()).round().astype(np.uint8)
@@ -280,7 +283,7 @@ def test_a_reference_set_takes_the_place_of_the_clean_images(simple, tmp_path):
     assert row.n == 12 and len(row.left_out) == 8 and row.low < row.mean < row.high
     assert row.convention.endswith(",unbiased estimator,reference=faces")
     shares = [whole.rows("r", name, 0, 0)[0].mean for name in LITE[2:]]
-    assert tuple(shares) == precision_recall(ours, truth)
+    assert shares == [share_within(ours, truth), share_within(truth, ours)]
 
 
 def test_without_an_image_pairs_are_those_of_the_others(simple):
@@ -299,3 +302,112 @@ def test_a_benchmark_takes_the_reference_that_its_protocol_names(simple, tmp_pat
     rows = evaluate(load("identity"), protocol, data=tmp_path).rows
     assert len(simple) == 9 + 1, "the clean image is not looked at"
     assert [row.missing for row in rows] == [{WHOLE: f"1 images: expected at least {n}"} for n in (3, 4)]
+
+
+def with_a_spoilt_clean_image(metrics, count=24, place=5, **options):
+    """Return sets of which one clean image is not finite."""
+    whole = Sets(load_protocol("photos-x4", [], metrics), count, **options)
+    clean, restored = pictures(count, 0), pictures(count, 1, 0.05)
+    clean[place, ..., 0, 0] = torch.nan
+    for i in range(count):
+        whole.add(CLEAN, i, {"rgb": clean[i]})
+        whole.add("r", i, {"rgb": restored[i]})
+    return whole, [i for i in range(count) if i != place]
+
+
+def test_clean_images_that_fall_out_are_told_and_their_pairs_are_not_counted(simple):
+    whole, others = with_a_spoilt_clean_image(LITE[1:])
+    _, features = gathered(LITE[1:], count=24)
+    for name in LITE[1:]:
+        (row,) = whole.rows("r", name, 0, 0)
+        assert row.n == 23 and row.missing == {
+            "1 clean images": "the clean image holds values that are not finite"
+        }
+        assert [size for size, _ in row.left_out] == [3] * 5 + [2] + [3] * 2, "all restorers lack that pair"
+    kernel = whole.rows("r", LITE[1], 0, 0)[0]
+    assert kernel.mean == kernel_distance(*(x[others] for x in features), paired=True).value
+
+
+def test_a_frechet_distance_counts_restored_images_and_tells_of_clean_ones_that_fell_out(simple):
+    whole, _ = with_a_spoilt_clean_image(LITE[:1], forced=True)
+    (row,) = whole.rows("r", LITE[0], 0, 0)
+    assert row.n == 24 and list(row.missing) == ["1 clean images"] and row.left_out == ()
+
+
+def test_a_pair_of_which_both_images_are_unfit_is_told_once(simple):
+    whole, _ = gathered(LITE[1:2], count=10)
+    for name in (CLEAN, "r"):
+        whole.add(name, 10, {"rgb": pictures(1, 3)[0][..., :20]})
+    (row,) = whole.rows("r", LITE[1], 0, 0)
+    assert row.missing == {"1 images": "the shorter side has 20 pixels; expected at least 32"}
+
+
+def test_pairs_that_are_too_few_say_which_images_are_lacking(simple):
+    whole, _ = with_a_spoilt_clean_image(LITE[1:2], count=3, place=1)
+    (row,) = whole.rows("r", LITE[1], 0, 0)
+    assert row.n == 2 and row.missing == {WHOLE: "the clean image holds values that are not finite"}
+
+
+def test_reference_images_that_cannot_be_read_are_told(simple, tmp_path):
+    faces(tmp_path / "faces", 12)
+    (tmp_path / "faces" / "03.png").write_bytes(b"no image")
+    whole = referred(tmp_path, LITE[1:2], 12)
+    (row,) = whole.rows("r", LITE[1], 0, 0)
+    ((which, reason),) = row.missing.items()
+    assert which == "1 reference images" and "03.png" in reason and row.n == 12
+
+
+def referred(root, metrics, count, total=None, forced=False):
+    """Return sets of restored images beside the reference images in a folder ``faces``."""
+    protocol = load_protocol("photos-x4", [f"reference={root}/faces", "border=0"], metrics)
+    whole = Sets(protocol, total or count, forced)
+    whole.refer(root)
+    for place, picture in enumerate(pictures(count, 1, 0.05)):
+        whole.add("r", place, {"rgb": picture})
+    return whole
+
+
+def test_a_small_reference_has_the_kernel_distance_beside_the_reason(simple, tmp_path):
+    truth = faces(tmp_path / "faces", 9)
+    whole = referred(tmp_path, LITE[:1], 12, total=3000)
+    refused, instead = whole.rows("r", LITE[0], 0, 0)
+    assert refused.mean is None and refused.missing == {
+        WHOLE: "9 reference images: below 2,048 a Fréchet distance tells how many there are; see "
+        "kid-efficientnet-lite0, or force it with --force-fid"
+    }
+    ours = np.stack([Means()(image.float()) for image in pictures(12, 1, 0.05)]).astype(float)
+    assert instead.mean == pytest.approx(kernel_distance(ours, truth).value, rel=1e-9)
+    joined = whole.join([Sets(whole.protocol, 3000)])
+    assert joined.rows("r", LITE[0], 0, 0) == [refused, instead]
+    (forced,) = referred(tmp_path, LITE[:1], 12, total=3000, forced=True).rows("r", LITE[0], 0, 0)
+    assert forced.mean is not None
+
+
+def test_a_set_that_is_too_small_is_the_one_that_is_named(simple, tmp_path, monkeypatch):
+    faces(tmp_path / "faces", 2)
+    whole = referred(tmp_path, LITE[1:2], 12)
+    assert whole.rows("r", LITE[1], 0, 0)[0].missing == {WHOLE: "2 reference images: expected at least 3"}
+    monkeypatch.setattr(sets, "ENOUGH", 5)
+    faces(tmp_path / "more" / "faces", 6)
+    for name in ("03.png", "04.png"):
+        (tmp_path / "more" / "faces" / name).write_bytes(b"no image")
+    (row,) = referred(tmp_path / "more", LITE[:1], 12).rows("r", LITE[0], 0, 0)
+    assert row.missing == {WHOLE: "4 reference images could be read: expected at least 5"}
+
+
+def test_reasons_of_ranks_stand_in_the_order_of_the_images(simple):
+    def part(places):
+        whole = Sets(load_protocol("photos-x4", [], LITE[1:2]), 12)
+        for place in places:
+            whole.add(CLEAN, place, {"rgb": pictures(12, 0)[place]})
+            if place < 4:
+                whole.skip("r", place, f"image {place} is dark")
+            else:
+                whole.add("r", place, {"rgb": pictures(12, 1)[place]})
+        return whole
+
+    parts = [part(range(rank, 12, 3)) for rank in range(3)]
+    joined, whole = parts[2].join(parts[:2]), part(range(12))
+    assert joined.rows("r", LITE[1], 0, 0) == whole.rows("r", LITE[1], 0, 0)
+    (reasons,) = joined.rows("r", LITE[1], 0, 0)[0].missing.values()
+    assert reasons == "image 0 is dark; image 1 is dark; image 2 is dark; image 3 is dark"

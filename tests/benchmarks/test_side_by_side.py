@@ -11,7 +11,7 @@ from restoration.benchmarks.gallery import Gallery
 from restoration.benchmarks.libraries import measurer
 from restoration.benchmarks.matching import Folders
 from restoration.benchmarks.protocol import load_protocol
-from restoration.benchmarks.readme import readme_tables
+from restoration.benchmarks.readme import ledger_tables
 from restoration.benchmarks.result import Result, merge, read_result
 from restoration.benchmarks.run import benchmark
 from restoration.benchmarks.side_by_side import by_conventions, measurers, pairs_by_conventions, show
@@ -139,7 +139,7 @@ def test_no_table_puts_two_conventions_in_one_column(folders, tmp_path):
     assert "psnr-y (1) | ssim-y (1) | psnr-y (2) | ssim-y (2)" in head
     (tmp_path / "results").mkdir()
     (tmp_path / "results" / "conventions.json").write_text(result.to_json())
-    text = readme_tables(tmp_path / "results")
+    text = ledger_tables(tmp_path / "results")
     assert text.startswith("**One set of images by the conventions of several libraries**")
     assert conventions_table(result).splitlines()[2] in text
 

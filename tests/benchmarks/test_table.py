@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from restoration.benchmarks.readme import BEGIN, END, fill_markers, readme_tables
+from restoration.benchmarks.readme import BEGIN, END, fill_markers, ledger_tables, readme_tables
 from restoration.benchmarks.result import Result, Row, compare, make_row
 from restoration.benchmarks.table import gaps, run_table
 from restoration.errors import RequestError
@@ -94,7 +94,7 @@ def test_the_markers_of_a_readme_are_filled_and_must_be_there():
     assert fill_markers(f"a\n{BEGIN}\nold\n{END}\nb\n", "new") == f"a\n{BEGIN}\n\nnew\n\n{END}\nb\n"
     with pytest.raises(RequestError) as caught:
         fill_markers("nothing", "new")
-    assert str(caught.value) == f"README: expected one '{BEGIN}' and after it one '{END}'"
+    assert str(caught.value) == f"README.md: expected one '{BEGIN}' and after it one '{END}'"
 
 
 def seeded(name, values):
@@ -191,7 +191,8 @@ def test_published_values_stand_beside_those_that_were_measured(tmp_path):
     commit(
         tmp_path / "results", "a.json", replace(made, provenance=made.provenance | {"published": published})
     )
-    lines = readme_tables(tmp_path / "results").split("\n")
+    lines = ledger_tables(tmp_path / "results").split("\n")
+    assert readme_tables(tmp_path / "results") == ""
     assert lines[0] == "**Published tables, measured again**"
     assert "0.00006 dB of PSNR and 0.000005 of SSIM" in lines[2]
     assert columns(lines[8]) == ["bicubic-x4", "0", "28.5000 (22.15 to 34.85; known 28.5001)"]
@@ -201,7 +202,7 @@ def test_what_counts_as_one_and_how_many_pairs_verdicts_hold_for_is_told():
     values = {f"clip/{i}.png": 30.0 + i for i in range(9)}
     frames = make_row("vid4", "a", "psnr-y", FLOAT, values, clusters=dict.fromkeys(values, "clip"))
     text = run_table(Result("", {}, [frames]))
-    assert "share a clip, a clean image or a mask count as one" in text and "(Holm)" not in text
+    assert "share a clip or a clean image count as one" in text and "(Holm)" not in text
     rows = [seeded(name, [28.0 + i % 3 + 0.1 * i for i in range(9)]) for name in "abc"]
     assert "for all pairs of restorers of a column at once (Holm)" in run_table(
         Result("", {}, rows, compare(rows))

@@ -10,6 +10,7 @@ from PIL import Image
 
 from restoration.benchmarks import verify as ledger
 from restoration.benchmarks.findings import TOLERANCES, tolerance
+from restoration.benchmarks.matching import Folders
 from restoration.benchmarks.pairs import score_pairs
 from restoration.benchmarks.protocol import load_protocol
 from restoration.benchmarks.result import read_result
@@ -484,3 +485,73 @@ def test_a_result_of_another_shape_is_one_line(written, change, said):
 def test_a_comparison_whose_numbers_are_none_is_told(written):
     edit(written, lambda d: d["comparisons"][0].update(difference="large"))
     assert checked(written).problems[0].endswith("its difference or its interval is no number")
+
+
+@pytest.fixture
+def alone(root):
+    """A result of two folders without a clean one, of which neither has all images, as a file."""
+    for name, step in (("one", 2), ("two", 5)):
+        for image in ("a", "b"):
+            samples = np.array(Image.open(root / "own" / f"{image}.png"))
+            (root / name).mkdir(exist_ok=True)
+            Image.fromarray(np.minimum(samples, 250) + np.uint8(step)).save(root / name / f"{image}.png")
+    (root / "two" / "b.png").rename(root / "two" / "c.png")
+    path = root / "result.json"
+    given = Folders.of([root / "one", root / "two"], degraded=root / "small")
+    path.write_text(score_pairs(given, None, ["consistency"], ["scale=2"]).to_json())
+    return path
+
+
+def test_folders_without_a_clean_one_are_verified_one_by_one(alone, root):
+    found = checked(alone)
+    assert found.equal and [f.word for f in found.findings] == ["equal", "equal"], [
+        f.line for f in found.findings
+    ]
+    assert checked(alone, "pairs/two").equal
+    Image.fromarray(np.zeros((48, 40, 3), np.uint8)).save(root / "two" / "a.png")
+    found = checked(alone)
+    assert [f.word for f in found.findings] == ["equal", "differs"]
+    assert "another restored file of a.png (" in found.findings[1].line
+
+
+def test_pixels_that_were_recorded_of_the_first_folder_tell_nothing_of_the_second(alone):
+    def change(document):
+        for own in document["provenance"]["images"]["pairs"].values():
+            own["pixels_sha256"] = "0" * 64
+
+    edit(alone, change)
+    assert checked(alone).equal
+
+
+def test_a_folder_that_is_gone_is_told_where_it_is_scored_alone(root):
+    for name in ("one", "two"):
+        shutil.copytree(root / "own", root / name)
+    path = root / "result.json"
+    path.write_text(score_pairs([root / "one", root / "two"], root / "own", ["psnr-y"]).to_json())
+    shutil.rmtree(root / "one")
+    found = checked(path)
+    assert found.findings[0].differences == (f"--pairs {root}/one: no such folder",)
+    assert found.findings[1].word == "equal"
+
+
+def test_records_that_break_in_several_lines_are_told_in_one(written, monkeypatch):
+    def broken(*_):
+        raise ValueError("the first line\nand the second")
+
+    monkeypatch.setattr(ledger, "measured_again", broken)
+    found = checked(written, "tiny/bicubic-x2/psnr-y").findings[0]
+    assert found.differences == ("records: the first line; and the second",)
+    monkeypatch.setattr(ledger, "read_result", broken)
+    with pytest.raises(RequestError) as caught:
+        load_rows(written)
+    assert str(caught.value) == f"{written}: not a whole result: the first line; and the second"
+
+
+def test_published_values_are_looked_at(tmp_path, data_root):
+    path = next(path for path in committed() if path.name == "published-tables.json")
+    copy = tmp_path / "result.json"
+    shutil.copy(path, copy)
+    assert not verify(copy, load_rows(copy), []).problems
+    edit(copy, lambda d: d["provenance"]["published"]["farthest"].update(psnr=0.0))
+    (problem,) = verify(copy, load_rows(copy), []).problems
+    assert problem.startswith("edited: published: psnr 0.0 recorded, ")

@@ -2,13 +2,13 @@
 
 import numpy as np
 import pytest
-import tifffile
 
 from restoration.apply import apply
 from restoration.formats.integers import stored_as
 from restoration.image import read
 from restoration.weights import load
 
+tifffile = pytest.importorskip("tifffile")
 HIGH, WIDE = 21, 30
 
 

@@ -11,11 +11,12 @@ from clips import av, planes, restorer, write
 from restoration.apply import apply
 from restoration.applying.manifest import Manifest
 from restoration.dials.masks import Masks
+from restoration.dials.sampling import STRIDE, of_frame
 from restoration.errors import ImageError, RequestError
 from restoration.image import Picture
 from restoration.image import write as write_picture
 from restoration.networks.network import Network
-from restoration.networks.placing import Place
+from restoration.networks.placing import Place, placed_noise
 from restoration.video import Films, Settings, restore_video
 from restoration.video.masks import masks_of
 from restoration.video.reading import probe
@@ -200,6 +201,26 @@ def test_noise_lies_still_unless_asked_to_move(tmp_path, clip, noise):
     for one, other in pairwise(made):
         correlation = torch.corrcoef(torch.stack((one.flatten(), other.flatten())))[0, 1]
         assert correlation > 0.999 if noise == "still" else abs(correlation) < 0.1
+
+
+def test_noise_of_compiled_networks_moves_without_compiling_them_again():
+    snow, image, graphs = Snow(), torch.zeros(1, 3, 8, 12), []
+
+    def backend(graph, inputs):
+        graphs.append(graph)
+        return graph.forward
+
+    compiled = torch.compile(snow, backend=backend, dynamic=True)
+    for number in range(4):
+        with of_frame(snow, number), torch.no_grad():
+            assert torch.equal(compiled(image), placed_noise(4 + number * STRIDE, image) * 0.1 + 0.5)
+    assert len(graphs) == 1 and snow.place.moved == 0 and not snow.state_dict()
+
+
+@pytest.mark.parametrize("seed", [0, 2**40 + 5, -3, 2**63 - 1, 2**64 + 7])
+def test_seeds_draw_the_same_as_numbers_and_as_tensors(seed):
+    image = torch.zeros(1, 3, 8, 12)
+    assert torch.equal(Place().noise(seed, image), placed_noise(seed, image))
 
 
 def test_noise_that_does_not_exist_cannot_move(tmp_path, clip, identity):
