@@ -27,7 +27,12 @@ DEGRADED = {
     "colourisation": {"name": "pmrf-colorize", "sigma": 0.25},
     "blind-faces": {"name": "pmrf-blind-face", "grey": 0.01},
 }
-HERE = ("data.images=package:photos", "schedule.batch=2", "schedule.micro_batches=1", "validation.protocols=[]")
+HERE = (
+    "data.images=package:photos",
+    "schedule.batch=2",
+    "schedule.micro_batches=1",
+    "validation.protocols=[]",
+)
 
 
 @pytest.fixture
