@@ -121,7 +121,9 @@ class Gallery:
                 self._open = _Open(protocol, shot, clip, shown)
         if self._open is not None:
             samples, others = _pixels(restored), self._open.restored.values()
-            if all(samples.shape[:2] == other.shape[:2] for other in others):  # others have no place beside them
+            if all(
+                samples.shape[:2] == other.shape[:2] for other in others
+            ):  # others have no place beside them
                 self._open.restored[restorer] = samples
 
     def of(self, protocol: str) -> Iterator[Scene]:
