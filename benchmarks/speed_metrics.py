@@ -40,6 +40,7 @@ CHEAP = ("psnr-y", "ssim-y")  # for thousands of files
 # how far values of the packages may lie from ours; piq's are compared in float64 and timed, as it is used, in float32
 AGREEMENT = {"psnr-y": 5e-3, "ssim-y": 1e-5, "ms-ssim": 1e-5, "lpips-alex": 1e-5, "gmsd": 1e-5, "vif": 1e-5}
 SIZE = (1224, 1632)
+PARTS = ("largest_difference", "speed", "memory", "ranks")
 MODULE = "restoration.benchmarks.speed_metrics"
 Values = dict[str, dict[str, float]]  # metric → image → value
 Calls = dict[str, Callable[[Tensor, Tensor], float]]
@@ -52,6 +53,9 @@ def main() -> None:
     parser.add_argument("--size", type=int, nargs=2, default=SIZE, metavar=("HEIGHT", "WIDTH"))
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--memory", type=int, nargs="*", default=[24, 2400], help="numbers of files")
+    parser.add_argument(
+        "--only", nargs="+", choices=PARTS, help="parts to measure; --out keeps the others' figures"
+    )
     parser.add_argument("--out", type=Path)
     parser.add_argument("--share", type=Path, help=argparse.SUPPRESS)  # score this folder, as one rank
     parser.add_argument("--metrics", default=",".join(METRICS), help=argparse.SUPPRESS)
@@ -63,20 +67,26 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
         make_pairs(root, arguments.images, tuple(arguments.size))
-        record = {
+        parts: dict[str, Callable[[], dict[str, Any]]] = {
+            "largest_difference": lambda: agreement(
+                ours(root, metrics), one_by_one(root, metrics, package_calls(torch.float64))
+            ),
+            "speed": lambda: speed(root, metrics, arguments.repeats),
+            "memory": lambda: memory(root, arguments.memory),
+            "ranks": lambda: ranks(root, metrics),
+        }
+        wanted = arguments.only or list(parts)
+        found = {part: parts[part]() for part in wanted}
+    print(json.dumps(found, indent=1))
+    if arguments.out:
+        kept = json.loads(arguments.out.read_text()) if arguments.only and arguments.out.exists() else {}
+        record = kept | {
             "command": f"python -m {MODULE}",
             "what": f"{', '.join(metrics)} of {arguments.images} pairs of "
             f"{arguments.size[0]}x{arguments.size[1]}, PNG; seconds; LPIPS with drawn weights",
-            "environment": environment(),
-            "largest_difference": agreement(
-                ours(root, metrics), one_by_one(root, metrics, package_calls(torch.float64))
-            ),
-            "speed": speed(root, metrics, arguments.repeats),
-            "memory": memory(root, arguments.memory),
-            "ranks": ranks(root, metrics),
+            "environments": kept.get("environments", {}) | dict.fromkeys(wanted, environment()),
+            **found,
         }
-    print(json.dumps({k: record[k] for k in ("largest_difference", "speed", "memory", "ranks")}, indent=1))
-    if arguments.out:
         arguments.out.write_text(json.dumps(record, indent=1) + "\n")
 
 
