@@ -116,8 +116,8 @@ def recorded_device(result: Result) -> torch.device:
     """Return the device of a result where there is one of its kind, else the best that is here."""
     name = str(result.provenance.get("hardware", {}).get("device", "auto"))
     try:
-        return distributed.usable(distributed.device(name.partition(":")[0]))
-    except (RuntimeError, AssertionError, NotImplementedError):
+        return distributed.named(name.partition(":")[0])
+    except RequestError:
         return distributed.device("auto")
 
 

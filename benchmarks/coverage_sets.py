@@ -108,10 +108,11 @@ def _drawn(rng: np.random.Generator, law: Law, images: int) -> list[Features]:
 
 
 def _measured(metric: SetMetric, restored: Features, clean: Features) -> tuple[float, Groups]:
+    paired = not metric.streams  # as protocols are: each image beside its own clean one
     labels: NDArray[np.int64] = np.arange(len(clean)) % GROUPS
     sizes = np.bincount(labels)
-    without = metric.without(restored, clean, (labels, labels))
-    return metric.between(restored, clean), list(zip(sizes.tolist(), without, strict=True))
+    without = metric.without(restored, clean, (labels, labels), paired)
+    return metric.between(restored, clean, paired), list(zip(sizes.tolist(), without, strict=True))
 
 
 if __name__ == "__main__":

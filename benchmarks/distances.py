@@ -1,4 +1,4 @@
-"""Distances between two sets of images by their features: Fréchet, kernel, precision and recall, with their error.
+"""Distances between two sets of images by their features: Fréchet, kernel, precision and recall.
 
 Features are float64 arrays (images, dimensions). Which network made them is part of a distance's name: "FID" is the
 Fréchet distance over the Inception network of TensorFlow alone.
@@ -6,31 +6,19 @@ Fréchet distance over the Inception network of TensorFlow alone.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-
-from restoration.benchmarks.intervals import Interval
 
 Features = NDArray[np.float64]
 Labels = tuple[
     NDArray[np.int64], NDArray[np.int64]
 ]  # the group of every feature, of the first and the second set
 Kernel = Callable[[Features, Features], Features]
-Amount = Features | float
 ENOUGH = (
     2048  # images, as many as Inception has features: below, a Fréchet distance measures how many there are
 )
 BLOCK = 2048  # rows of a kernel matrix that are held at once
-NORMAL = 1.959964  # 97.5 % quantile
-
-
-class Estimate(NamedTuple):
-    """A distance and its 95 % confidence interval."""
-
-    value: float
-    interval: Interval
 
 
 @dataclass(frozen=True)
@@ -93,30 +81,23 @@ def frechet_of(first: Features, second: Features) -> float:
     return float(((means[0] - means[1]) ** 2).sum() + (a**2).sum() + (b**2).sum() - 2 * shared)
 
 
-def kernel_distance(first: Features, second: Features, paired: bool = False) -> Estimate:
+def kernel_distance(first: Features, second: Features, paired: bool = False) -> float:
     """Return the unbiased squared MMD with kernel (x·y / D + 1)³, as KID (Bińkowski et al., 2018), over all pairs.
 
     Its mean does not depend on how many images there are. ``paired`` says that the i-th of both sets belong together,
     as an image and its restoration do: those two are no draws of their own, and their kernel is left out of the sum
     (Gretton et al., 2012, eq. 4); equal sets are then 0 apart.
-
-    The interval is that of the delete-one jackknife, of pairs where they are such. Where both laws are equal the sum
-    is of second order and the jackknife overestimates its spread: 95 % intervals then hold 0 more often than that.
     """
     return _discrepancy(first, second, _cubic, paired)
 
 
-def gaussian_distance(
-    first: Features, second: Features, sigma: float = 10.0, paired: bool = False
-) -> Estimate:
+def gaussian_distance(first: Features, second: Features, sigma: float = 10.0, paired: bool = False) -> float:
     """Return 1,000 × the unbiased squared MMD with kernel exp(−‖x − y‖² / 2σ²): CMMD where features are CLIP's.
 
     Jayasumana et al., 2024; features are scaled to unit length, as CLIP's embeddings are. ``paired`` is that of
     `kernel_distance`.
     """
-    value, interval = _discrepancy(_unit(first), _unit(second), _bell(sigma), paired)
-    low, high = interval
-    return Estimate(1000 * value, Interval(low and 1000 * low, high and 1000 * high))
+    return 1000 * _discrepancy(_unit(first), _unit(second), _bell(sigma), paired)
 
 
 def share_within(points: Features, manifold: Features, nearest: int = 3) -> float:
@@ -208,55 +189,25 @@ def _bell(sigma: float) -> Kernel:
     return lambda a, b: np.exp(-(2 - 2 * a @ b.T) / (2 * sigma**2))
 
 
-def _discrepancy(first: Features, second: Features, kernel: Kernel, paired: bool = False) -> Estimate:
+def _discrepancy(first: Features, second: Features, kernel: Kernel, paired: bool = False) -> float:
     m, n = len(first), len(second)
     if min(m, n) < 2:
         raise ValueError(f"{min(m, n)} images: expected at least 2")
     if paired and m != n:
         raise ValueError(f"{m} and {n} images: expected pairs")
-    within_first, within_second = _sums(first, first, kernel), _sums(second, second, kernel)
-    within_first -= _diagonal(first, kernel)
-    within_second -= _diagonal(second, kernel)
-    across, back = _sums(first, second, kernel), _sums(second, first, kernel)
-    if paired:
-        together = _of_pairs(first, second, kernel)
-        across, back = across - together, back - together
-    a, b, c = within_first.sum(), within_second.sum(), across.sum()
-    value = float(_squared(a, b, c, m, n, paired))
-    if min(m, n) < 3:
-        return Estimate(value, Interval(None, None))
-    if paired:
-        left = a - 2 * within_first, b - 2 * within_second, c - across - back
-        variance = (m - 1) * np.var(_squared(*left, m - 1, m - 1, paired))
-    else:
-        without = _left_out(within_first, a, b / (n * (n - 1)), across, c, n)
-        without_second = _left_out(within_second, b, a / (m * (m - 1)), back, c, m)
-        variance = (m - 1) * without.var() + (n - 1) * without_second.var()
-    half = NORMAL * float(np.sqrt(variance))
-    return Estimate(value, Interval(value - half, value + half))
+    a, b = (_sum(own, own, kernel) - _diagonal(own, kernel).sum() for own in (first, second))
+    c = _sum(first, second, kernel) - (_of_pairs(first, second, kernel).sum() if paired else 0.0)
+    return float(_squared(a, b, c, m, n, paired))
 
 
-def _squared(a: Amount, b: Amount, c: Amount, m: float, n: float, paired: bool) -> Amount:
+def _squared(a: float, b: float, c: float, m: float, n: float, paired: bool) -> float:
     """Return the squared MMD of m and n images by the sums of kernels within both sets and across them."""
     return a / (m * (m - 1)) + b / (n * (n - 1)) - 2 * c / (m * (n - paired))
 
 
-def _left_out(
-    own: Features, total: float, other: float, across: Features, crossed: float, n: int
-) -> Features:
-    """Return the statistic without each feature of one set in turn."""
-    m = len(own)
-    return (total - 2 * own) / ((m - 1) * (m - 2)) + other - 2 * (crossed - across) / ((m - 1) * n)
-
-
-def _sums(first: Features, second: Features, kernel: Kernel) -> Features:
-    """Return for each of ``first`` the sum of kernels with all of ``second``."""
-    return np.concatenate(
-        [
-            sum(kernel(rows, columns).sum(1) for columns in _blocks(second))
-            for rows in _blocks(first)
-        ]
-    )  # fmt: skip
+def _sum(first: Features, second: Features, kernel: Kernel) -> float:
+    """Return the sum of kernels of each of ``first`` with each of ``second``."""
+    return float(sum(kernel(rows, columns).sum() for rows in _blocks(first) for columns in _blocks(second)))
 
 
 def _diagonal(features: Features, kernel: Kernel) -> Features:

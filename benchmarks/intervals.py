@@ -11,7 +11,7 @@ from restoration.benchmarks.resampling import LEVEL, RESAMPLES, Part, Study, sha
 
 __all__ = [
     "ENOUGH", "LEVEL", "RESAMPLES", "Groups", "Interval", "by_cluster", "holm", "images_needed", "mean_interval",
-    "p_value", "set_images_needed", "set_interval", "set_p_value", "student",
+    "set_images_needed", "set_interval", "set_p_value", "student", "studied",
 ]  # fmt: skip
 
 NORMAL_POWER = 0.841621  # 80 % quantile of the normal law: of studies, those that sample-size advice asks for
@@ -51,16 +51,14 @@ def mean_interval(
     return _ends(_study(values, resamples), level, floor, ceiling)
 
 
-def p_value(values: Values, resamples: int = RESAMPLES) -> float | None:
-    """Return how often chance alone makes a mean as far from 0, by the law of ``mean_interval``; None below 8 images.
+def studied(values: Values, resamples: int = RESAMPLES) -> tuple[Interval, float | None]:
+    """Return the interval of ``mean_interval``, and how often chance alone makes a mean as far from 0, by its law.
 
-    The least value is 1 / (resamples + 1).
+    The least p value is 1 / (resamples + 1); there is none below 8 images.
     """
-    if np.shape(values)[-1] < ENOUGH:
-        return None
     study = _study(values, resamples)
-    assert study is not None, "8 images have an interval"
-    return study.p(resamples)
+    p = study.p(resamples) if study is not None and np.shape(values)[-1] >= ENOUGH else None
+    return _ends(study, LEVEL, -math.inf, math.inf), p
 
 
 def by_cluster(values: Values, clusters: Sequence[str]) -> NDArray[np.float64]:

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,16 +18,20 @@ from restoration.benchmarks.cache import Cache, Kept
 from restoration.benchmarks.metrics import METRICS
 from restoration.benchmarks.protocol import Protocol
 from restoration.benchmarks.provenance import PeakMemory
-from restoration.benchmarks.samples import Sample
+from restoration.benchmarks.result import Row, make_row
+from restoration.benchmarks.samples import Sample, loaded_ahead
 from restoration.benchmarks.scores import Beside, Planes, Score, in_a_line, planes, score
 from restoration.benchmarks.sets import CLEAN, Sets
 from restoration.benchmarks.sources import Frames
-from restoration.errors import RequestError, RestorationError
+from restoration.errors import ImageError, RequestError, RestorationError
 from restoration.losses.features import forget, shared_passes
 from restoration.restorers.network import Restorer
 
 # called with each restored image in the order of the protocol, by one thread
 Watcher = Callable[[Protocol, str, Sample, Tensor], None]
+Progress = Callable[[str, int, int], None]  # protocol, images done, images in all
+Facts = Mapping[str, Any]  # hashes of an image
+Placed = tuple[int, Any]  # a place in the protocol, and a `Case` or `Entry`
 Outcome = tuple[str, Tensor | str]  # a restorer, and what it made of an image, or why it made nothing
 
 
@@ -93,6 +98,44 @@ class Measuring:
         self.places[image] = place
         for name in self.tallies:
             self._miss(name, image, reason)
+
+    def through(
+        self, load: Callable[[Placed], Sample], ours: Sequence[Placed], told: Callable[[Sample], Facts],
+        progress: Progress | None = None,
+    ) -> dict[str, Facts]:  # fmt: skip
+        """Take in images (place, entry), the next loaded meanwhile; return what ``told`` says of each, if anything.
+
+        Where one cannot be read, the others still count, and every row says why this one does not.
+        """
+        facts: dict[str, Facts] = {}
+
+        def tried(placed: Placed) -> Sample | str:
+            try:
+                return load(placed)
+            except ImageError as error:
+                return str(error)
+
+        for done, (placed, sample) in enumerate(zip(ours, loaded_ahead(tried, ours), strict=True), 1):
+            if isinstance(sample, str):
+                self.lose(placed[1].name, sample, placed[0])
+            else:
+                facts[sample.name] = {key: value for key, value in told(sample).items() if value}
+                self.take(sample)
+            if progress is not None:
+                progress(self.protocol.name, done, len(ours))
+        self.finish()
+        return facts
+
+    def rows(self, restorer: str) -> list[Row]:
+        """Return the row of every metric of a restorer, and those of what stands in for one."""
+        protocol, tally, rows = self.protocol, self.tallies[restorer], list[Row]()
+        for metric in protocol.metrics:
+            if METRICS[metric].kind == "set":
+                rows += self.sets.rows(restorer, metric, tally.seconds, tally.peak_mib)
+                continue
+            head = (protocol.name, restorer, metric, protocol.convention(metric))
+            rows.append(make_row(*head, tally.values[metric], tally.seconds, tally.peak_mib, self.clusters))
+        return rows
 
     def finish(self) -> None:
         """Wait until every image that was taken is scored."""

@@ -1,6 +1,6 @@
 """How far apart two restorers are by one metric: paired by image, over all seeds, with what is sure about it.
 
-Values of images are compared by the bootstrap over images and seeds (`intervals.mean_interval`), numbers of whole sets
+Values of images are compared by the bootstrap over images and seeds (`intervals.studied`), numbers of whole sets
 by the jackknife over groups of images, each left out of all sets at once (`intervals.set_interval`).
 """
 
@@ -23,11 +23,10 @@ from restoration.benchmarks.intervals import (
     by_cluster,
     holm,
     images_needed,
-    mean_interval,
-    p_value,
     set_images_needed,
     set_interval,
     set_p_value,
+    studied,
 )
 from restoration.benchmarks.metrics import METRICS
 from restoration.benchmarks.metrics.distributions import SetMetric
@@ -89,8 +88,8 @@ def pairings(restorers: Mapping[str, Seeds], metric: str) -> list[Pairing]:
     resamples = max(RESAMPLES, FINE * len(pairs))
     apart = {pair: difference(*(restorers[name] for name in pair), metric, resamples) for pair in pairs}
     found = {pair: d for pair, d in apart.items() if d is not None}
-    tested = {pair: d.p for pair, d in found.items() if d.p is not None}
-    corrected = dict(zip(tested, holm([*tested.values()]), strict=True))
+    studied = {pair: d.p for pair, d in found.items() if d.p is not None}
+    corrected = dict(zip(studied, holm([*studied.values()]), strict=True))
     return [
         Pairing(
             *pair, d.mean, *d.interval, d.n, d.seeds, d.p, corrected.get(pair),
@@ -144,8 +143,8 @@ def difference(ours: Seeds, theirs: Seeds, metric: str, resamples: int = RESAMPL
     x = _of_images(pairs, kind.better == "one")
     if not x.size:
         return None
-    p, needed = p_value(x, resamples), images_needed(x.mean(0))
-    return Difference(float(x.mean()), mean_interval(x), x.shape[1], len(x), p, needed)
+    interval, p = studied(x, resamples)
+    return Difference(float(x.mean()), interval, x.shape[1], len(x), p, images_needed(x.mean(0)))
 
 
 def unit_of(rows: Iterable["Row"]) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,14 +18,14 @@ from restoration.benchmarks.aside import Abreast
 from restoration.benchmarks.datasets import pixels_sha256
 from restoration.benchmarks.gallery import Gallery
 from restoration.benchmarks.matching import Entry, Folders, are_grey, matched
-from restoration.benchmarks.measuring import Measuring, Outcome, Watcher
+from restoration.benchmarks.measuring import Measuring, Outcome, Progress, Watcher
 from restoration.benchmarks.metrics import METRICS
 from restoration.benchmarks.pairing import seedless
 from restoration.benchmarks.protocol import Protocol, load_pairs_protocol
 from restoration.benchmarks.provenance import circumstances, command_line, metric_weights
-from restoration.benchmarks.result import Result, Row, compare, make_row
-from restoration.benchmarks.run import Facts, Progress, share
-from restoration.benchmarks.samples import Sample, cropped, file_sha256, in_colour, loaded_ahead
+from restoration.benchmarks.result import Result, compare
+from restoration.benchmarks.run import share
+from restoration.benchmarks.samples import Sample, cropped, file_sha256, in_colour
 from restoration.benchmarks.scores import Planes, Score, planes, ready
 from restoration.benchmarks.sets import CLEAN
 from restoration.benchmarks.sources import Frames
@@ -33,7 +34,7 @@ from restoration.data import data_root
 from restoration.dials.masks import Masks
 from restoration.errors import ImageError, RequestError
 from restoration.image import read_samples
-from restoration.losses.features import shared_passes
+from restoration.losses.features import forget, shared_passes
 
 SCALES = (2, 3, 4, 8)
 LARGE = 16_000_000  # pixels of an image that is scored by itself
@@ -105,15 +106,18 @@ class Files(Measuring):
         yield from sample.restored.items()
 
     def _apart(self, sample: Sample) -> tuple[Planes | None, list[Scored]]:
-        """Return the planes of the clean image, and of each restored one with its scores or why there are none."""
+        """Return each restored image with its scores or why there are none, and where sets need them, all planes."""
         with shared_passes():
             clean = None if sample.clean is None else planes(sample.clean, self.protocol, self.planes)
-            return clean, [
-                (name, image, {}, {})
-                if isinstance(image, str)
-                else (name, image, *self._valued(sample, name, image, clean))
-                for name, image in self._outcomes(sample)
-            ]
+            found: list[Scored] = []
+            for name, image in self._outcomes(sample):
+                views, scores = (
+                    ({}, {}) if isinstance(image, str) else self._valued(sample, name, image, clean)
+                )
+                for plane in views.values():
+                    forget(plane)
+                found.append((name, image, views if self.sets.metrics else {}, scores))
+            return clean if self.sets.metrics else None, found
 
     def _noted(self, sample: Sample, scored: "Future[tuple[Planes | None, list[Scored]]]") -> None:
         """Add what was found of an image to what was found before."""
@@ -166,13 +170,19 @@ def score_pairs(
     seen = [*watchers, *([gallery] if gallery is not None else [])]
     measuring = Files(protocol, folders.scored, len(entries), force_fid, seen)
     measuring.sets.refer(data_root(), rank, world)
+    told = [(-1, line) for line in problems if rank == 0]
+
+    def load(placed: tuple[int, Entry]) -> Given:
+        sample = loaded(placed[1], protocol, measuring.tallies, masks, placed[0], len(entries))
+        told.extend((placed[0], line) for line in sample.problems)
+        return sample
+
     try:
         with memory.kept():
-            facts, told = _measured(measuring, share(protocol, entries, rank, world), masks, progress)
+            facts = measuring.through(load, share(protocol, entries, rank, world), _hashes, progress)
     finally:
         measuring.close()
-    told = [*((-1, line) for line in problems if rank == 0), *told]
-    rows = [row for name in folders.scored for row in _rows(measuring, name)]
+    rows = [row for name in folders.scored for row in measuring.rows(name)]
     provenance = circumstances(torch.device("cpu")) | metric_weights()
     record = folders.record() | {"settings": list(settings)}
     provenance |= {"folders": record, "images": {protocol.name: facts}}
@@ -245,43 +255,12 @@ def _protocol(
     return load_pairs_protocol(settings, metrics, folders.clips), settings
 
 
-def _measured(
-    measuring: Files, ours: Sequence[tuple[int, Entry]], masks: Masks | None, progress: Progress | None
-) -> tuple[Facts, list[tuple[int, str]]]:
-    """Score this rank's images; return their hashes, and by place what is to be said of files beside them."""
-    protocol, facts, problems = measuring.protocol, {}, []
-
-    def load(placed: tuple[int, Entry]) -> Given | tuple[str, str, int]:
-        try:
-            return loaded(placed[1], protocol, measuring.tallies, masks, placed[0], measuring.total)
-        except ImageError as error:
-            return placed[1].name, str(error), placed[0]
-
-    for done, sample in enumerate(loaded_ahead(load, ours), 1):
-        if isinstance(sample, Given):
-            own = {"sha256": sample.sha256, "restored_sha256": dict(sample.hashes)}
-            own |= {"degraded_sha256": sample.degraded_sha256, "pixels_sha256": sample.pixels_sha256}
-            facts[sample.name] = {key: value for key, value in own.items() if value}
-            problems += [(sample.position, line) for line in sample.problems]
-            measuring.take(sample)
-        else:
-            measuring.lose(*sample)
-        if progress is not None:
-            progress(protocol.name, done, len(ours))
-    measuring.finish()
-    return facts, problems
-
-
-def _rows(measuring: Files, restorer: str) -> list[Row]:
-    protocol, rows = measuring.protocol, []
-    for metric in protocol.metrics:
-        if METRICS[metric].kind == "set":
-            rows += measuring.sets.rows(restorer, metric, 0.0, 0.0)
-        else:
-            head = (protocol.name, restorer, metric, protocol.convention(metric))
-            values = measuring.tallies[restorer].values[metric]
-            rows.append(make_row(*head, values, clusters=measuring.clusters))
-    return rows
+def _hashes(sample: Sample) -> dict[str, Any]:
+    assert isinstance(sample, Given), "the samples of folders bring what was restored"
+    return {
+        "sha256": sample.sha256, "restored_sha256": dict(sample.hashes), "degraded_sha256": sample.degraded_sha256,
+        "pixels_sha256": sample.pixels_sha256,
+    }  # fmt: skip
 
 
 def _mask(entry: Entry, masks: Masks, samples: np.ndarray, scale: int) -> Tensor:

@@ -7,10 +7,10 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import stdtr, stdtrit
 
 RESAMPLES = 5000
 LEVEL = 0.95
-FREEDOM = 1000.0  # degrees of freedom from which t is the normal law, to three places
 KEPT = 1_000_000  # shares of resamples that are kept for the next study, and that are held at once
 HALVINGS = 30  # of the range that a p value is looked for in
 
@@ -100,21 +100,9 @@ def _drawn(rng: np.random.Generator, n: int, resamples: int) -> NDArray[np.float
 @lru_cache(maxsize=256)
 def student(freedom: float, level: float = LEVEL) -> float:
     """Return the quantile of Student's |t| to three places; ``freedom``, from 1 on, may be a fraction."""
-    angles, area = _student_area(min(freedom, FREEDOM))
-    angle = float(np.interp(level, area, angles))
-    return round(min(freedom, FREEDOM) ** 0.5 * math.tan(angle), 3)
+    return round(float(stdtrit(freedom, (1 + level) / 2)), 3)
 
 
 def student_tail(t: float, freedom: float) -> float:
     """Return how much of Student's law has a larger |t|."""
-    angles, area = _student_area(min(freedom, FREEDOM))
-    return 1 - float(np.interp(math.atan(t / min(freedom, FREEDOM) ** 0.5), angles, area))
-
-
-@lru_cache(maxsize=64)
-def _student_area(freedom: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return angles and the law of |t| = √ν · tan angle up to there: its density is cos^(ν − 1) of the angle."""
-    angles = np.linspace(0, math.pi / 2, 20_001)
-    density = np.cos(angles) ** (freedom - 1)
-    area = np.concatenate([[0.0], np.cumsum(density[1:] + density[:-1])])
-    return angles, area / area[-1]
+    return float(2 * stdtr(freedom, -abs(t)))

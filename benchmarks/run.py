@@ -1,8 +1,9 @@
 """Measure restorers by protocols: every image is decoded once, restored by each restorer, scored by every metric."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,24 +13,20 @@ from restoration import cost
 from restoration.apply import Inference
 from restoration.benchmarks.cache import Cache
 from restoration.benchmarks.datasets import Case, cases, identity
-from restoration.benchmarks.measuring import Measuring, Tally, Watcher
-from restoration.benchmarks.metrics import METRICS
+from restoration.benchmarks.measuring import Measuring, Progress, Watcher
 from restoration.benchmarks.pairing import seedless
 from restoration.benchmarks.protocol import Protocol, load_protocol
 from restoration.benchmarks.provenance import circumstances, command_line, metric_weights
-from restoration.benchmarks.result import Result, Row, compare, make_row
-from restoration.benchmarks.samples import Sample, load_sample, loaded_ahead
+from restoration.benchmarks.result import Result, Row, compare
+from restoration.benchmarks.samples import Sample, load_sample
 from restoration.benchmarks.sets import Sets
 from restoration.benchmarks.sources import Frames
 from restoration.config import nearest
 from restoration.data import data_root
-from restoration.errors import ImageError, RequestError
+from restoration.errors import RequestError
 from restoration.restorers.network import Restorer
 
 __all__ = ["Inference", "Progress", "Watcher", "benchmark", "check_scales", "evaluate"]
-
-Progress = Callable[[str, int, int], None]  # protocol, images done, images in all
-Facts = dict[str, dict[str, str]]  # image → hashes
 
 
 def evaluate(
@@ -84,11 +81,12 @@ def benchmark(
         found = images[protocol.name]
         measuring = Measuring(protocol, restorers, inference, len(found), force_fid, cache, watchers)
         measuring.sets.refer(root, rank, world)
-        facts = _measured(measuring, share(protocol, found, rank, world), progress)
+        ours = share(protocol, found, rank, world)
+        facts = measuring.through(partial(_loaded, protocol, len(found)), ours, _hashes, progress)
         provenance["protocols"][protocol.name] = _record(protocol, facts)
         provenance["images"][protocol.name] = facts
         sets[protocol.name] = measuring.sets
-        rows += [row for name in restorers for row in _rows(measuring, name, measuring.tallies[name])]
+        rows += [row for name in restorers for row in measuring.rows(name)]
         if cached := {name: tally.cached for name, tally in measuring.tallies.items() if tally.cached}:
             provenance.setdefault("cached", {})[protocol.name] = cached
     provenance["restorers"] = {name: _restorer_record(restorer) for name, restorer in restorers.items()}
@@ -123,41 +121,12 @@ def share(protocol: Protocol, images: Sequence[Case], rank: int, world: int) -> 
     return [(place, case) for place, case in placed if clips.index(Path(case.name).parent) % world == rank]
 
 
-def _measured(
-    measuring: Measuring, ours: Sequence[tuple[int, Case]], progress: Progress | None
-) -> Facts:  # fmt: skip
-    """Take in this rank's images one by one, and return their hashes."""
-    protocol, facts = measuring.protocol, {}
-
-    def load(entry: tuple[int, Case]) -> Sample | tuple[str, str, int]:
-        try:
-            return load_sample(protocol, entry[1], entry[0], measuring.total)
-        except ImageError as error:  # the other images still count, and every row says why this one does not
-            return entry[1].name, str(error), entry[0]
-
-    for done, sample in enumerate(loaded_ahead(load, ours), 1):
-        if isinstance(sample, Sample):
-            hashes = {key: getattr(sample, key) for key in ("sha256", "pixels_sha256", "degraded_sha256")}
-            facts[sample.name] = {key: value for key, value in hashes.items() if value}
-            measuring.take(sample)
-        else:
-            measuring.lose(*sample)
-        if progress is not None:
-            progress(protocol.name, done, len(ours))
-    measuring.finish()
-    return facts
+def _loaded(protocol: Protocol, total: int, placed: tuple[int, Case]) -> Sample:
+    return load_sample(protocol, placed[1], placed[0], total)
 
 
-def _rows(measuring: Measuring, restorer: str, tally: Tally) -> list[Row]:
-    protocol, rows = measuring.protocol, []
-    for metric in protocol.metrics:
-        if METRICS[metric].kind == "set":
-            rows += measuring.sets.rows(restorer, metric, tally.seconds, tally.peak_mib)
-        else:
-            head = (protocol.name, restorer, metric, protocol.convention(metric))
-            values = tally.values[metric]
-            rows.append(make_row(*head, values, tally.seconds, tally.peak_mib, measuring.clusters))
-    return rows
+def _hashes(sample: Sample) -> dict[str, str | None]:
+    return {key: getattr(sample, key) for key in ("sha256", "pixels_sha256", "degraded_sha256")}
 
 
 def _record(protocol: Protocol, facts: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:

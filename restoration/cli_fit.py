@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from restoration.cli_options import Device, Json, Quiet, Set
+from restoration.cli_options import device as device_named
 
 Degraded = Annotated[
     Path | None, typer.Option(metavar="DIR", help="Folder of degraded images; not needed with --zero-shot.")
@@ -72,9 +73,7 @@ def transport(
 
     --unpaired --no-mean-free is the way of the authors; --set alpha=, weighting=, blend=, eps= and seed= say the rest.
     """
-    from restoration import distributed
     from restoration.config import override
-    from restoration.errors import RequestError
     from restoration.printing import dump, fitted
     from restoration.transport.command import fit_to
     from restoration.transport.fitting import Choice
@@ -82,12 +81,7 @@ def transport(
     choice = Choice(
         latent, patch, images, paired, mean_free, zero_shot, posterior, crop, override({}, set_ or [])
     )
-    try:
-        on = distributed.usable(distributed.device(device))
-    except (RuntimeError, AssertionError, NotImplementedError):
-        choices = distributed.choices()
-        raise RequestError(f"--device {device}: not to be had here; expected auto, {choices}") from None
-    found = fit_to(restorer, clean, degraded, choice, out, overwrite, on)
+    found = fit_to(restorer, clean, degraded, choice, out, overwrite, device_named(device))
     if json:
         typer.echo(dump({"path": str(out), **found.facts, "notes": list(found.notes)}))
     elif not quiet:

@@ -9,6 +9,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from restoration.errors import RequestError
+
 
 def rank() -> int:
     """Return this process's rank; 0 without torchrun."""
@@ -35,6 +37,14 @@ def usable(on: torch.device) -> torch.device:
         raise RuntimeError(f"{on}: not a device to compute on")
     torch.zeros(1, device=on).item()
     return on
+
+
+def named(name: str) -> torch.device:
+    """Return the device of this rank by a name such as ``auto`` or ``cuda:1``, or refuse one that is not here."""
+    try:
+        return usable(device(name))
+    except (RuntimeError, AssertionError, NotImplementedError):  # PyTorch's, of builds that lack a device
+        raise RequestError(f"--device {name}: not to be had here; expected auto, {choices()}") from None
 
 
 def fast_bfloat16(on: torch.device) -> bool:

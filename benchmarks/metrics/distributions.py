@@ -99,7 +99,7 @@ class Kernel(SetMetric):
 
     def between(self, restored: Features, clean: Features, paired: bool = False) -> float:
         """Return the distance (Bińkowski et al., 2018)."""
-        return kernel_distance(restored, clean, paired).value
+        return kernel_distance(restored, clean, paired)
 
     def without(
         self, restored: Features, clean: Features, labels: Labels, paired: bool = False
@@ -218,7 +218,7 @@ class Cmmd(SetMetric):
 
     def between(self, restored: Features, clean: Features, paired: bool = False) -> float:
         """Return the distance."""
-        return gaussian_distance(restored, clean, paired=paired).value
+        return gaussian_distance(restored, clean, paired=paired)
 
     def without(
         self, restored: Features, clean: Features, labels: Labels, paired: bool = False

@@ -118,7 +118,7 @@ def natural() -> tuple[Tensor, Tensor]:
     file = Path(found.origin or "").parent / "metrics" / FITTED if found else None
     if file is None or not file.is_file():
         raise WeightsError(
-            f"niqe: {FITTED} is not here, the model of natural photographs; it comes with basicsr: "
+            f"{FITTED} is not here, the model of natural photographs; it comes with basicsr: "
             'pip install "restoration-suite[basicsr]"'
         )
     with np.load(file) as fitted:

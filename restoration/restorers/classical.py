@@ -1,6 +1,7 @@
 """Baselines without parameters, to compare with."""
 
 import importlib.util
+from abc import ABC, abstractmethod
 
 import numpy as np
 import torch
@@ -101,7 +102,7 @@ class NonLocalMeans(Network):
         return total / weights
 
 
-class Filling(Network):
+class Filling(Network, ABC):
     """What fills holes: the image and, behind it, a mask that is 1 in them; what is known stays as it is."""
 
     conditions = ("mask",)
@@ -131,9 +132,9 @@ class Filling(Network):
         samples = image[0, :-1].permute(1, 2, 0).clamp(0, 1).cpu().double().numpy()
         return torch.from_numpy(self.fill(samples, hole)).permute(2, 0, 1)[None].to(image)
 
+    @abstractmethod
     def fill(self, samples: np.ndarray, hole: np.ndarray) -> np.ndarray:
         """Return samples (H, W, C) in [0, 1] with values where ``hole`` (H, W) is true."""
-        raise NotImplementedError
 
 
 class Telea(Filling):

@@ -13,12 +13,16 @@ from restoration.benchmarks.intervals import (
     holm,
     images_needed,
     mean_interval,
-    p_value,
     set_images_needed,
     set_interval,
     set_p_value,
     student,
+    studied,
 )
+
+
+def p_value(values, **options):
+    return studied(values, **options)[1]
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +98,7 @@ def test_few_values_have_students_interval_and_a_single_one_has_none():
 
 @pytest.mark.parametrize(
     "freedom, level, expected",
-    [(1, 0.95, 12.706), (4, 0.95, 2.776), (4, 0.99, 4.604), (30, 0.95, 2.042), (1e6, 0.95, 1.962)],
+    [(1, 0.95, 12.706), (4, 0.95, 2.776), (4, 0.99, 4.604), (30, 0.95, 2.042), (1e6, 0.95, 1.960)],
 )
 def test_students_quantiles_are_those_of_the_tables(freedom, level, expected):
     assert student(freedom, level) == pytest.approx(expected, abs=0.001)
@@ -112,7 +116,8 @@ def test_a_p_value_is_below_five_per_cent_where_the_interval_leaves_zero_out():
     for shift in np.linspace(0, 1, 21):
         values = rng.gamma(2, 1, 14) - 2 + shift
         low, high = mean_interval(values)
-        assert (p_value(values) < 0.0502) == (not low <= 0 <= high) or abs(p_value(values) - 0.05) < 0.0005
+        p = p_value(values)
+        assert (p < 0.0502) == (not low <= 0 <= high) or abs(p - 0.05) < 0.0005
 
 
 def test_p_values_are_uniform_where_nothing_is_there():

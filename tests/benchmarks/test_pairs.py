@@ -9,7 +9,7 @@ from PIL import Image
 
 from restoration.benchmarks.gallery import Gallery
 from restoration.benchmarks.matching import Folders, are_grey, named
-from restoration.benchmarks.pairs import score_pairs
+from restoration.benchmarks.pairs import Files, score_pairs
 from restoration.benchmarks.report import page
 from restoration.benchmarks.result import merge
 from restoration.benchmarks.table import run_table
@@ -224,6 +224,26 @@ def test_images_scored_at_once_have_the_values_of_images_one_by_one(rivals):
     for alone, abreast in zip(one.rows, two.rows, strict=True):
         assert list(alone.per_image.items()) == list(abreast.per_image.items())
         assert (alone.mean, alone.missing) == (pytest.approx(abreast.mean, rel=1e-3), abreast.missing)
+
+
+@pytest.mark.parametrize("metrics, kept", [(("psnr-y",), False), (("kid-efficientnet-lite0",), True)])
+def test_planes_of_images_scored_at_once_are_kept_for_sets_alone(rivals, monkeypatch, metrics, kept):
+    found, whole = [], Files._apart
+
+    def watched(self, sample):
+        found.append(whole(self, sample))
+        return found[-1]
+
+    monkeypatch.setattr(Files, "_apart", watched)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        score_pairs(rivals[:2], rivals[2], metrics)
+    finally:
+        torch.set_num_threads(threads)
+    assert len(found) == 9
+    for clean, scored in found:
+        assert (clean is not None) == kept and all(bool(views) == kept for _, _, views, _ in scored)
 
 
 def test_folders_of_the_same_name_are_told_apart_by_those_above():

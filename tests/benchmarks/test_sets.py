@@ -70,7 +70,7 @@ def gathered(metrics, count=12, forced=False, total=None, places=None):
 def test_kernel_distance_precision_and_recall_are_those_of_the_features(simple):
     whole, features = gathered(LITE[1:])
     (kernel,) = whole.rows("r", LITE[1], 1.0, 2.0)
-    assert kernel.mean == kernel_distance(*features, paired=True).value
+    assert kernel.mean == kernel_distance(*features, paired=True)
     groups = np.arange(12) % 8
     without = kernel_without(*features, (groups, groups), paired=True)
     assert kernel.left_out == tuple(zip([2] * 4 + [1] * 4, without, strict=True))
@@ -92,7 +92,7 @@ def test_few_images_have_no_frechet_distance_but_the_kernel_distance_beside_the_
         "or force it with --force-fid"
     }
     assert (instead.metric, instead.mean) == (
-        "kid-efficientnet-lite0", kernel_distance(*features, paired=True).value
+        "kid-efficientnet-lite0", kernel_distance(*features, paired=True)
     )  # fmt: skip
     assert instead.low < instead.mean < instead.high
     both, _ = gathered(LITE[:2])
@@ -279,7 +279,7 @@ def test_a_reference_set_takes_the_place_of_the_clean_images(simple, tmp_path):
     whole = parts[0].join(parts[1:])
     ours = np.stack([Means()(image.float()) for image in pictures(12, 1, 0.05)]).astype(float)
     row = whole.rows("r", LITE[1], 0, 0)[0]
-    assert row.mean == pytest.approx(kernel_distance(ours, truth).value, rel=1e-9), "of sets without pairs"
+    assert row.mean == pytest.approx(kernel_distance(ours, truth), rel=1e-9), "of sets without pairs"
     assert row.n == 12 and len(row.left_out) == 8 and row.low < row.mean < row.high
     assert row.convention.endswith(",unbiased estimator,reference=faces")
     shares = [whole.rows("r", name, 0, 0)[0].mean for name in LITE[2:]]
@@ -290,7 +290,7 @@ def test_without_an_image_pairs_are_those_of_the_others(simple):
     lacking, features = gathered(LITE[1:2], count=12, places=range(11))
     lacking.add(CLEAN, 11, {"rgb": pictures(12, 0)[11]})
     (row,) = lacking.rows("r", LITE[1], 0, 0)
-    assert row.mean == kernel_distance(*(x[:11] for x in features), paired=True).value
+    assert row.mean == kernel_distance(*(x[:11] for x in features), paired=True)
 
 
 def test_a_benchmark_takes_the_reference_that_its_protocol_names(simple, tmp_path):
@@ -325,7 +325,7 @@ def test_clean_images_that_fall_out_are_told_and_their_pairs_are_not_counted(sim
         }
         assert [size for size, _ in row.left_out] == [3] * 5 + [2] + [3] * 2, "all restorers lack that pair"
     kernel = whole.rows("r", LITE[1], 0, 0)[0]
-    assert kernel.mean == kernel_distance(*(x[others] for x in features), paired=True).value
+    assert kernel.mean == kernel_distance(*(x[others] for x in features), paired=True)
 
 
 def test_a_frechet_distance_counts_restored_images_and_tells_of_clean_ones_that_fell_out(simple):
@@ -376,7 +376,7 @@ def test_a_small_reference_has_the_kernel_distance_beside_the_reason(simple, tmp
         "kid-efficientnet-lite0, or force it with --force-fid"
     }
     ours = np.stack([Means()(image.float()) for image in pictures(12, 1, 0.05)]).astype(float)
-    assert instead.mean == pytest.approx(kernel_distance(ours, truth).value, rel=1e-9)
+    assert instead.mean == pytest.approx(kernel_distance(ours, truth), rel=1e-9)
     joined = whole.join([Sets(whole.protocol, 3000)])
     assert joined.rows("r", LITE[0], 0, 0) == [refused, instead]
     (forced,) = referred(tmp_path, LITE[:1], 12, total=3000, forced=True).rows("r", LITE[0], 0, 0)
