@@ -21,9 +21,8 @@ Times = Literal["stratified", "uniform", "logit-normal"]
 Source = Literal["posterior-mean", "degraded", "noise"]
 Velocity = Callable[[Tensor, Tensor], Tensor]
 
-# Later times weigh nothing in fewer than a thousand Euler steps, and float32 would lose the velocity's error in the
-# one-step estimate's, which is 1 − t times as large.
-LATEST = 1 - 1e-3
+# At later times float32 would lose the velocity's error in the one-step estimate's, which is 1 − t times as large.
+LEAST = 1e-3
 
 
 @dataclass(frozen=True)
@@ -90,9 +89,11 @@ def velocity_regression(restored: Tensor, clean: Tensor, t: Tensor) -> Tensor:
     """Return the mean over values of ``(velocity − (clean − z_0))²``, given the one-step estimate: (N,).
 
     As ``restored = z_t + (1 − t)·velocity``, the velocity's error is ``(restored − clean) / (1 − t)``
-    (Liu et al., 2023, eq. 1; Ohayon et al., 2025).
+    (Liu et al., 2023, eq. 1; Ohayon et al., 2025). It is divided by 0.001 where 1 − t is less: the last thousandth of
+    the times weighs less, down to nothing at t = 1, where the estimate holds nothing of the velocity.
     """
-    return per_image(((restored - same_shape(restored, clean)) / _each(1 - t, restored)).square())
+    left = _each((1 - t).clamp(min=LEAST), restored)
+    return per_image(((restored - same_shape(restored, clean)) / left).square())
 
 
 def enlarged(degraded: Tensor, scale: int) -> Tensor:
@@ -106,7 +107,7 @@ def enlarged(degraded: Tensor, scale: int) -> Tensor:
 def times(
     keys: Keys, kind: Times = "stratified", strata: int = 16, mean: float = 0.0, deviation: float = 1.0
 ) -> Tensor:
-    """Return one time per (seed, sample), at most 0.999: (N,).
+    """Return one time in [0, 1] per (seed, sample): (N,).
 
     "uniform": t = u. "stratified": t = ((sample mod strata) + u) / strata. A step's samples are consecutive, so with as
     many strata as its batch has images, each falls into one part of its own, over all ranks and micro-batches, though
@@ -118,12 +119,12 @@ def times(
         # one by one: a vectorised sigmoid rounds by an image's place in the batch
         normal = [mean + deviation * rng.standard_normal() for rng in drawn]
         sigmoids = [0.5 + 0.5 * math.tanh(x / 2) for x in normal]
-        return torch.tensor(sigmoids, dtype=torch.float32).clamp(max=LATEST)
+        return torch.tensor(sigmoids, dtype=torch.float32)
     uniform = torch.tensor([rng.uniform() for rng in drawn], dtype=torch.float32)
     if kind == "stratified":
         stratum = torch.tensor([sample % strata for _, sample in keys], dtype=torch.float32)
-        uniform = (stratum + uniform) / strata
-    return uniform.clamp(max=LATEST)
+        return (stratum + uniform) / strata
+    return uniform
 
 
 def noise(keys: Keys, like: Tensor) -> Tensor:

@@ -122,8 +122,28 @@ def test_uniform_and_logit_normal_times_have_their_moments():
     assert uniform.var() == pytest.approx(1 / 12, abs=0.003)
     logits = torch.logit(times(keys, "logit-normal", mean=0.3, deviation=0.8))
     assert logits.mean() == pytest.approx(0.3, abs=0.04) and logits.std() == pytest.approx(0.8, abs=0.03)
-    assert times(keys, "logit-normal", mean=50.0).max() == pytest.approx(0.999)
-    assert times(keys, "uniform").max() <= 0.999
+    assert times(keys, "logit-normal", mean=50.0).max() == 1
+
+
+def test_the_last_thousandth_of_the_times_is_drawn_as_the_others_are():
+    keys = [(5, s) for s in range(16_000)]
+    for kind in ("uniform", "stratified"):
+        t = times(keys, kind)
+        late = t[t > 0.999]
+        assert t.max() <= 1 and 4 <= len(late) <= 30 and late.unique().numel() == len(late)
+
+
+def test_the_regression_of_late_times_is_finite_and_weighs_less():
+    rng = torch.Generator().manual_seed(2)
+    start, clean, velocity = torch.rand(3, 5, 3, 8, 8, generator=rng)
+    velocity.requires_grad_()
+    t = torch.tensor([0.9, 0.999, 0.9995, 0.99999, 1.0])
+    found = flow.velocity_regression(one_step(path(start, clean, t), velocity, t), clean, t)
+    weights = torch.tensor([1.0, 1.0, 0.25, 1e-4, 0.0])
+    expected = weights * (velocity - target(start, clean)).square().mean((1, 2, 3))
+    torch.testing.assert_close(found, expected, rtol=2e-3, atol=1e-6)
+    (slope,) = torch.autograd.grad(found.sum(), velocity)
+    assert slope.isfinite().all() and (slope[-1] == 0).all()
 
 
 def test_noise_is_normal_and_keyed():
@@ -251,7 +271,7 @@ class Binary:
             slopes.append(x - u)
         total = weights[0] + weights[1]
         mixed = (weights[0] * slopes[0] + weights[1] * slopes[1]) / total.clamp(min=1e-300)
-        return torch.where(total > 0, mixed, z.sign() - z)  # rounding past the ends: on to the nearer one
+        return torch.where(total > 0, mixed, 0)  # where no line passes
 
 
 @pytest.mark.parametrize("t", [0.0, 0.3, 0.8])

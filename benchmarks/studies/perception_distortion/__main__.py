@@ -77,7 +77,9 @@ def _count(text: str) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    results = options.results or (options.work / f"trial-{options.steps}-steps" if options.steps else RESULTS)
+    other = options.training or options.held_out  # photographs: their records are not those of the package
+    trial = f"trial-{options.steps}-steps" if options.steps else "other-photographs" if other else ""
+    results = options.results or (options.work / trial if trial else RESULTS)
     place = Place(options.work, results, options.steps, options.training, options.held_out)
     if options.page:
         for path in write_page(options.page, read_records(results)):

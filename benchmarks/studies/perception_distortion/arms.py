@@ -13,6 +13,10 @@ from restoration.config import read_toml
 from restoration.experiment import find
 
 GAN_STEPS = 2500  # each takes twice as long, and it starts from the posterior mean
+GAN_OPTIMIZERS = {
+    "default": {"name": "adamw", "lr": 2e-4},
+    "adversarial": {"name": "adam", "lr": 2e-4, "betas": [0.5, 0.99]},
+}
 CROP = 64  # pixels that photographs must have at half size
 EULER = (1, 2, 5, 10, 25, 50)  # the steps of flows that are measured
 CHOSEN = 25  # the steps at which arms are compared
@@ -116,6 +120,7 @@ def experiment(
     if arm.kind == "gan":
         schedule["steps"] = GAN_STEPS
         document |= {"initial": weights[MEAN], "stack": [{"name": "l1", "weight": 1.0}, ADVERSARIAL]}
+        document["optimizer"] = copy.deepcopy(GAN_OPTIMIZERS)
     if steps:
         schedule |= {"steps": steps, "warmup": min(schedule["warmup"], steps // 10)}
     return document

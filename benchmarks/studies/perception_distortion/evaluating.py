@@ -173,4 +173,9 @@ def _photographs(photographs: Photographs) -> dict[str, Any]:
 
 def _command(place: Place, task: Task, arm: Arm, seed: int) -> str:
     steps = f" --steps {place.steps}" if place.steps else ""
-    return f"python -m {MODULE} --task {task.name} --arm {arm.name} --seeds {seed + 1}{steps}"
+    other = "".join(
+        f" --{key} {Path(name).name if Path(name).is_dir() else name}"
+        for key, name in (("training", place.training), ("held-out", place.held_out))
+        if name
+    )
+    return f"python -m {MODULE} --task {task.name} --arm {arm.name} --seeds {seed + 1}{steps}{other}"

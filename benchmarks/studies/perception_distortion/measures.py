@@ -147,19 +147,22 @@ def patch_moments(images: Sequence[Tensor]) -> list[Moments]:
     return [group for group in groups if group is not None]
 
 
-def interval(value: float, resamples: Sequence[float]) -> tuple[float, float]:
-    """Return value ± t · the spread of resamples of photographs."""
-    half = student(1000) * float(np.std(resamples, ddof=1))
-    return value - half, value + half
+def of_resamples(resamples: Sequence[float] | Array, photographs: int) -> float:
+    """Return half an interval: t times the spread of resamples of so many photographs, as of a mean of them."""
+    n = photographs
+    return student(n - 1) * math.sqrt(n / (n - 1)) * float(np.std(resamples, ddof=1))
 
 
-def jackknife(value: float, without: Sequence[float]) -> tuple[float, float]:
-    """Return value ± t · the error that values without one group each tell of."""
+def of_groups(without: Sequence[float] | Array) -> float:
+    """Return half an interval: t times the error that numbers without one group of photographs each tell of."""
     g = len(without)
-    half = student(g - 1) * math.sqrt(
-        (g - 1) / g * float(np.sum((np.array(without) - np.mean(without)) ** 2))
-    )
-    return value - half, value + half
+    return student(g - 1) * math.sqrt((g - 1) * float(np.var(without)))
+
+
+def of_seeds(values: Sequence[float] | Array) -> float:
+    """Return half an interval of the mean over seeds, 0 of one: t times its standard error."""
+    s = len(values)
+    return student(s - 1) * float(np.std(values, ddof=1)) / math.sqrt(s) if s > 1 else 0.0
 
 
 def _distances(weights: Array, rows: Array) -> Array:

@@ -126,5 +126,5 @@ def _whole(side: int) -> int:
 
 
 def _named(paths: Sequence[Path]) -> str:
-    """Return a name of a set of photographs, so that another set has another folder."""
-    return digest([path.stem for path in paths])[:8]
+    """Return a name of a set of photographs, so that other files have another folder."""
+    return digest([[path.stem, file_sha256(path)] for path in paths])[:8]

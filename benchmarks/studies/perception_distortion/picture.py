@@ -1,15 +1,18 @@
 """The study's plane of one task as a picture: squared error against the distance of patches, with what bounds both."""
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from restoration.benchmarks.intervals import mean_interval
-from restoration.benchmarks.plane_picture import COLOURS, GROUND, INK, MARKS, RULE, SIZE, SOFT
-from restoration.benchmarks.studies.perception_distortion.arms import ARMS, EULER, MEAN
-from restoration.benchmarks.studies.perception_distortion.measures import interval
-from restoration.benchmarks.studies.perception_distortion.records import Study
+from restoration.benchmarks.palette import LIGHT, shape
+from restoration.benchmarks.plane_picture import MARKS, SIZE
+from restoration.benchmarks.studies.perception_distortion.arms import ARMS, CHOSEN, EULER, MEAN, TASKS, Arm
+from restoration.benchmarks.studies.perception_distortion.records import Study, sliced_of
+from restoration.benchmarks.studies.perception_distortion.restoring import COUNTS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,9 +29,28 @@ class Mark:
     label: str = ""
 
 
-def marks(study: Study, task: str, arm: str) -> list[Mark]:
-    """Return an arm's marks in the order of its dial."""
-    return [_mark(study, task, arm, label, settings) for label, settings in _settings(arm)]
+def curves(study: Study, task: str) -> list[tuple[str, list[Mark]]]:
+    """Return what is drawn: every arm along its dial, PMRF along σ_s, and the transport along its photographs."""
+    arms = [arm for arm in ARMS.values() if study.has(task, arm.name)]
+    found = [
+        (
+            arm.title,
+            [_mark(study.each(task, arm.name, **settings), label) for label, settings in _settings(arm)],
+        )
+        for arm in arms
+        if not arm.tasks
+    ]
+    sigmas = {arm.network["sigma"]: arm.name for arm in arms if arm.tasks and arm.network}
+    if sigmas and study.has(task, "pmrf"):
+        sigmas[TASKS[task].sigma] = "pmrf"
+        of_sigma = [(f"σ {s:g}", study.each(task, sigmas[s], steps=CHOSEN)) for s in sorted(sigmas)]
+        found.append(("PMRF by σ_s", [_mark(variants, label) for label, variants in of_sigma]))
+    if study.has(task, "transport"):
+        of_count = [
+            (f"{n}", study.variants(task, "transport", way="mean-free", photographs=n)) for n in COUNTS
+        ]
+        found.append(("DOT by photographs", [_mark(draws, label) for label, draws in of_count]))
+    return found
 
 
 def svg(study: Study, task: str) -> bytes:
@@ -39,45 +61,49 @@ def svg(study: Study, task: str) -> bytes:
     settings = {"svg.fonttype": "none", "svg.hashsalt": "study", "font.size": 10, "text.parse_math": False}
     stream = io.BytesIO()
     with mpl.rc_context(settings):
-        figure = Figure(SIZE, facecolor=GROUND)
+        figure = Figure(SIZE, facecolor=LIGHT.ground)
         axes = figure.add_subplot()
-        axes.grid(color=RULE, linewidth=0.6)
+        axes.grid(color=LIGHT.rule, linewidth=0.6)
         axes.set_axisbelow(True)
         _draw_bounds(axes, study, task)
-        drawn = [arm for arm in ARMS if study.has(task, arm) and not ARMS[arm].tasks]
-        for i, arm in enumerate(drawn):
-            _draw_arm(axes, marks(study, task, arm), ARMS[arm].title, i)
-        axes.set_xlabel("mean squared error, better to the left", color=INK)
-        axes.set_ylabel("sliced Wasserstein distance of patches (levels of 255), better below", color=INK)
-        axes.set_title(task, color=INK, fontsize=11, loc="left")
+        for i, (title, found) in enumerate(curves(study, task)):
+            _draw_curve(axes, found, title, i)
+        axes.set_xlabel("mean squared error, better to the left", color=LIGHT.ink)
+        axes.set_ylabel(
+            "sliced Wasserstein distance of patches (levels of 255), better below", color=LIGHT.ink
+        )
+        axes.set_title(task, color=LIGHT.ink, fontsize=11, loc="left")
         axes.legend(
-            loc="upper left", bbox_to_anchor=(0, -0.14), ncols=3, frameon=False, labelcolor=INK, fontsize=9
+            loc="upper left",
+            bbox_to_anchor=(0, -0.14),
+            ncols=3,
+            frameon=False,
+            labelcolor=LIGHT.ink,
+            fontsize=9,
         )
         figure.savefig(stream, format="svg", metadata={"Date": None}, bbox_inches="tight")
     return stream.getvalue()
 
 
-def _settings(arm: str) -> Iterator[tuple[str, dict[str, float | str]]]:
-    kind = ARMS[arm].kind
-    if kind == "flow":
+def _settings(arm: Arm) -> Iterator[tuple[str, dict[str, float | str]]]:
+    if arm.kind == "flow":
         yield from ((f"{steps}", {"steps": steps}) for steps in EULER)
-    elif kind == "transport":
+    elif arm.kind == "transport":
         yield from ((f"α = {alpha:g}", {"way": "mean-free", "alpha": alpha}) for alpha in DIALS)
     else:
         yield "", {}
 
 
-def _mark(study: Study, task: str, arm: str, label: str, settings: dict[str, float | str]) -> Mark:
-    values = study.values(task, arm, "mse", **settings)
-    value, resamples = study.sliced(task, arm, **settings)
+def _mark(variants: Sequence[Mapping[str, Any]], label: str) -> Mark:
+    """Return the mark of variants that differ in their seed or draw alone."""
+    values, distance = np.array([v["mse"] for v in variants]), sliced_of(variants)
     low, high = mean_interval(values)
     assert low is not None and high is not None, "a study has two photographs at least"
-    return Mark((float(values.mean()), low, high), (value, *interval(value, resamples)), label)
+    return Mark((float(values.mean()), low, high), (distance.value, *distance.ends), label)
 
 
-def _draw_arm(axes: "Axes", found: list[Mark], title: str, index: int) -> None:
-    colour = COLOURS[index % len(COLOURS)]
-    mark = MARKS[(index + index // len(COLOURS)) % len(MARKS)]
+def _draw_curve(axes: "Axes", found: list[Mark], title: str, index: int) -> None:
+    colour, mark = LIGHT.restorers[index % len(LIGHT.restorers)], MARKS[shape(index)]
     (x, *xs), (y, *ys) = (
         zip(*(getattr(m, axis) for m in found), strict=True) for axis in ("error", "distance")
     )
@@ -94,7 +120,12 @@ def _draw_arm(axes: "Axes", found: list[Mark], title: str, index: int) -> None:
     )  # fmt: skip
     for m in found:
         axes.annotate(
-            m.label, (m.error[0], m.distance[0]), (4, 4), textcoords="offset points", color=SOFT, fontsize=7
+            m.label,
+            (m.error[0], m.distance[0]),
+            (4, 4),
+            textcoords="offset points",
+            color=LIGHT.soft,
+            fontsize=7,
         )
 
 
@@ -104,10 +135,12 @@ def _draw_bounds(axes: "Axes", study: Study, task: str) -> None:
         return
     least = study.least(task).mean()
     for value, style in ((least, "--"), (2 * least, ":")):
-        axes.axvline(value, color=INK, linewidth=0.9, linestyle=style)
-    axes.axvline(float("nan"), color=INK, linewidth=0.9, linestyle="--", label="MSE of the posterior mean")
-    axes.axvline(float("nan"), color=INK, linewidth=0.9, linestyle=":", label="twice that")
+        axes.axvline(value, color=LIGHT.ink, linewidth=0.9, linestyle=style)
+    axes.axvline(
+        float("nan"), color=LIGHT.ink, linewidth=0.9, linestyle="--", label="MSE of the posterior mean"
+    )
+    axes.axvline(float("nan"), color=LIGHT.ink, linewidth=0.9, linestyle=":", label="twice that")
     floor = study.records[task, MEAN][0]["floor"]["mean"]
     axes.axhline(
-        floor, color=SOFT, linewidth=0.9, linestyle="-.", label="between halves of clean photographs"
+        floor, color=LIGHT.soft, linewidth=0.9, linestyle="-.", label="between halves of clean photographs"
     )

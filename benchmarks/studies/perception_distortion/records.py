@@ -1,6 +1,7 @@
 """The records of a study, read back: measures by task, arm and setting, all seeds together."""
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,10 +11,43 @@ import numpy as np
 from numpy.typing import NDArray
 
 from restoration.benchmarks.studies.perception_distortion.arms import MEAN, TASKS
+from restoration.benchmarks.studies.perception_distortion.measures import of_groups, of_resamples, of_seeds
 from restoration.errors import RequestError
 
 Array = NDArray[np.float64]
 NONE = {"restorer": "none"}  # the degraded photographs as they are
+
+
+@dataclass(frozen=True)
+class Distance:
+    """A number of a whole set of photographs: of every seed, (seeds,), and of every other choice of photographs.
+
+    ``others`` is (seeds, choices): resamples of ``photographs``, or without one group each where these are ``groups``.
+    """
+
+    seeds: Array
+    others: Array
+    photographs: int
+    groups: bool = False
+
+    @property
+    def value(self) -> float:
+        """Return the mean over seeds."""
+        return float(self.seeds.mean())
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """Return the interval's: the parts of photographs and of seeds are added in squares."""
+        others = self.others.mean(0)
+        half = of_groups(others) if self.groups else of_resamples(others, self.photographs)
+        half = math.hypot(half, of_seeds(self.seeds))
+        return self.value - half, self.value + half
+
+    def __sub__(self, other: "Distance") -> "Distance":
+        """Return the difference, paired by photographs, of as many seeds as both have."""
+        s = min(len(self.seeds), len(other.seeds))
+        seeds, others = self.seeds[:s] - other.seeds[:s], self.others[:s] - other.others[:s]
+        return Distance(seeds, others, self.photographs, self.groups)
 
 
 @dataclass(frozen=True)
@@ -47,20 +81,52 @@ class Study:
         """Return a measure of every seed and photograph: (seeds, n)."""
         return np.array([variant[what] for variant in self.each(task, arm, **settings)])
 
-    def sliced(self, task: str, arm: str, **settings: Any) -> tuple[float, Array]:  # noqa: ANN401
-        """Return the sliced Wasserstein distance, mean over seeds, and that of each resample."""
-        found = [variant["sliced_wasserstein"] for variant in self.each(task, arm, **settings)]
-        return float(np.mean([f["value"] for f in found])), np.mean([f["resamples"] for f in found], axis=0)
+    def sliced(self, task: str, arm: str, **settings: Any) -> Distance:  # noqa: ANN401
+        """Return the sliced Wasserstein distance."""
+        return sliced_of(self.each(task, arm, **settings))
+
+    def frechet(self, task: str, arm: str, **settings: Any) -> Distance | None:  # noqa: ANN401
+        """Return the Fréchet distance, where it was measured."""
+        variants = self.each(task, arm, **settings)
+        found = [v.get("frechet", {}) for v in variants]
+        if not all("value" in f for f in found):
+            return None
+        values, others = ([f[key] for f in found] for key in ("value", "without"))
+        return Distance(np.array(values), np.array(others), len(variants[0]["mse"]), groups=True)
 
     def least(self, task: str) -> Array:
         """Return the squared error of the posterior mean by photograph: (n,)."""
         return self.values(task, MEAN, "mse")[0]
 
 
+def sliced_of(variants: Sequence[Mapping[str, Any]]) -> Distance:
+    """Return the sliced Wasserstein distance of variants that stand beside each other as seeds do."""
+    values, others = ([v["sliced_wasserstein"][key] for v in variants] for key in ("value", "resamples"))
+    return Distance(np.array(values), np.array(others), len(variants[0]["mse"]))
+
+
 def read_records(folder: Path) -> Study:
-    """Return all records below a folder."""
+    """Return all records below a folder, which must be of the same photographs, and of the same training but for seeds.
+
+    Raises:
+        RequestError: a record does not belong to those before it.
+    """
     found: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    photographs = None
     for path in sorted(folder.glob("*/*.json")):
         record = json.loads(path.read_text(encoding="utf-8"))
-        found.setdefault((record["task"], record["arm"]), []).append(record)
+        own, photographs = record["photographs"]["sha256"], photographs or record["photographs"]["sha256"]
+        seeds = found.setdefault((record["task"], record["arm"]), [])
+        if own != photographs or (seeds and _learnt(record) != _learnt(seeds[0])):
+            what = "photographs" if own != photographs else "trainings"
+            raise RequestError(
+                f"{path}: of other {what} than the records before it; expected records of one study"
+            )
+        seeds.append(record)
     return Study({key: sorted(records, key=lambda r: r["seed"]) for key, records in found.items()})
+
+
+def _learnt(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the experiment of a record but for its seed."""
+    experiment = (record["training"] or {}).get("experiment", {})
+    return {key: value for key, value in experiment.items() if key not in ("name", "seed")}

@@ -56,8 +56,8 @@ def variants(task: Task, arm: Arm, files: Mapping[str, Path], photographs: Photo
 
 @torch.no_grad()
 def restored(restorer: Restorer, seen: Sequence[Tensor]) -> list[Tensor]:
-    """Return what a restorer makes of images."""
-    return [restorer(image) for image in seen]
+    """Return what a restorer makes of images, clipped to [0, 1] as flows start from it."""
+    return [restorer(image).clamp(0, 1) for image in seen]
 
 
 @torch.no_grad()
@@ -72,15 +72,16 @@ def _transports(
     """Yield transports fitted to ever more photographs, and one of 12 at every α."""
     start = restored(inner, seen)
     truth = _gaussian(photographs.clean)
+    before = _apart(start, truth)
     for way, mean_free in WAYS.items():
         for count in COUNTS:
             for draw in range(DRAWS):
                 network = _fitted(task, inner, photographs.samples(count, draw), mean_free, draw)
                 moved = [network.transported(image.double()).float() for image in start]
-                apart = float(gelbrich(_gaussian(moved), truth)) / len(truth.mean)
+                facts = {"patch_w2_squared": _apart(moved, truth), "before": before}
                 settings = {"way": way, "photographs": count, "draw": draw}
                 first = (count, draw) == (ENOUGH, 0)
-                yield Variant(settings, moved, "all" if first else "distances", {"patch_w2_squared": apart})
+                yield Variant(settings, moved, "all" if first else "intervals", facts)
                 if first:
                     yield from _mixed(way, moved, start)
 
@@ -101,6 +102,11 @@ def _fitted(
     of_clean, of_restored = _moments(clean), _moments(found)
     network.fit(of_restored.gaussian(), of_clean.gaussian(), (of_restored.count, of_clean.count))
     return network
+
+
+def _apart(images: Sequence[Tensor], truth: Gaussian) -> float:
+    """Return W₂² between the Gaussians of patches, for each number of a patch."""
+    return float(gelbrich(_gaussian(images), truth)) / len(truth.mean)
 
 
 def _gaussian(images: Sequence[Tensor]) -> Gaussian:

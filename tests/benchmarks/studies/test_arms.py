@@ -1,11 +1,13 @@
 """Arms: their trainings are experiments that build, alike but for what is compared; digests and photographs."""
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
 
 from restoration import cost, weights
+from restoration.benchmarks.known import BSD100
 from restoration.benchmarks.studies.perception_distortion import evaluating, photographs, restoring
 from restoration.benchmarks.studies.perception_distortion.arms import (
     ARMS,
@@ -23,6 +25,7 @@ from restoration.benchmarks.studies.perception_distortion.evaluating import (
 )
 from restoration.benchmarks.studies.perception_distortion.photographs import prepared
 from restoration.benchmarks.studies.perception_distortion.records import NONE, read_records
+from restoration.data import data_root
 from restoration.errors import RequestError
 from restoration.experiment import load
 from restoration.image import find_images, read_samples, rgb, to_float, write_image
@@ -201,7 +204,39 @@ def test_arms_are_measured_and_written_and_then_left_alone(places, monkeypatch):
     assert trained == list(names[:-1])
 
 
-def test_photographs_of_this_study_do_not_meet_the_benchmark():
-    from restoration.benchmarks.known import BSD100
+def test_photographs_that_are_learnt_from_are_not_those_of_the_benchmark():
+    folder = data_root() / photographs.TRAINING
+    if not folder.is_dir():
+        pytest.skip(f"no {folder}")
+    names = {path.stem for path in find_images(folder)}
+    assert len(names) > 300 and not names & {Path(name).stem for name in BSD100}
+    if (measured := data_root() / photographs.HELD_OUT[-1]).is_dir():
+        assert not names & {path.stem for path in find_images(measured)}
 
-    assert photographs.TRAINING == "bsds500/train" and len(BSD100) == 100
+
+def test_what_restorers_make_is_clipped_before_it_is_transported():
+    class Beyond(torch.nn.Module):
+        def forward(self, image):
+            return 3 * image - 1
+
+    (found,) = restoring.restored(Beyond(), [torch.linspace(0, 1, 48).view(1, 3, 4, 4)])
+    assert (found.min(), found.max()) == (0, 1)
+
+
+def test_records_of_two_studies_are_not_read_as_one(tmp_path):
+    def record(name, photographs, steps, seed=0):
+        training = {"experiment": {"name": name, "seed": seed, "schedule": {"steps": steps}}}
+        made = {"task": "denoise", "arm": "pmrf", "seed": seed, "photographs": {"sha256": photographs}}
+        path = tmp_path / "denoise" / f"{name}.json"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(json.dumps(made | {"training": training}))
+
+    record("a", "p", 10)
+    record("b", "p", 10, 1)
+    assert [r["seed"] for r in read_records(tmp_path).records["denoise", "pmrf"]] == [0, 1]
+    record("c", "p", 20, 2)
+    with pytest.raises(RequestError, match=r"c.json: of other trainings than the records before it"):
+        read_records(tmp_path)
+    record("c", "q", 10, 2)
+    with pytest.raises(RequestError, match=r"c.json: of other photographs"):
+        read_records(tmp_path)

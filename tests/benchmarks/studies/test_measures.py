@@ -12,10 +12,11 @@ from restoration.benchmarks.studies.perception_distortion.measures import (
     RESAMPLES,
     STRIDE,
     Reference,
-    interval,
-    jackknife,
     laws,
     measured,
+    of_groups,
+    of_resamples,
+    of_seeds,
     sliced,
 )
 from restoration.errors import WeightsError
@@ -101,11 +102,15 @@ def test_detail_says_what_is_measured():
 def test_leaving_one_out_of_a_mean_gives_its_standard_error():
     values = np.random.default_rng(0).normal(3, 1, 10)
     without = [(values.sum() - value) / 9 for value in values]
-    low, high = jackknife(values.mean(), without)
-    assert (high - low) / 2 == pytest.approx(2.262 * values.std(ddof=1) / 10**0.5, rel=1e-3)
-    low, high = interval(1.0, [0.0, 2.0] * 50)
-    assert low == pytest.approx(1 - 1.96 * np.std([0.0, 2.0] * 50, ddof=1), rel=1e-2)
-    assert high == pytest.approx(2 - low)
+    assert of_groups(without) == pytest.approx(2.262 * values.std(ddof=1) / 10**0.5, rel=1e-3)
+    assert of_seeds(values) == pytest.approx(2.262 * values.std(ddof=1) / 10**0.5, rel=1e-3)
+    assert of_seeds([3.0]) == 0
+
+
+def test_resamples_of_a_mean_give_its_standard_error():
+    values = np.random.default_rng(0).normal(3, 1, 30)
+    resampled = np.random.default_rng(1).multinomial(30, np.full(30, 1 / 30), 20_000) @ values / 30
+    assert of_resamples(resampled, 30) == pytest.approx(2.045 * values.std(ddof=1) / 30**0.5, rel=0.02)
 
 
 @pytest.mark.slow
