@@ -8,6 +8,7 @@ memory. Networks have random weights; speed does not depend on them.
 
 import argparse
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -59,14 +60,22 @@ def main() -> None:
     record = {
         "what": f"{arguments.experiment} of {arguments.steps} steps by {arguments.solver}, random weights, float32; "
         "seconds, medians",
-        "command": f"python -m restoration.benchmarks.speed_flow --sides {' '.join(map(str, arguments.sides))} "
-        f"--steps {arguments.steps} --repeats {arguments.repeats}",
+        "command": command(arguments),
         "environment": environment(),
         "sizes": {str(side): measured(flow, side, arguments.repeats) for side in arguments.sides},
     }
     print(table(record))
     if arguments.out:
         arguments.out.write_text(json.dumps(record, indent=1) + "\n")
+
+
+def command(arguments: argparse.Namespace) -> str:
+    """Return the command line that says every argument."""
+    words = ["python", "-m", "restoration.benchmarks.speed_flow"]
+    for key, value in vars(arguments).items():
+        if value is not None:
+            words += [f"--{key}", *map(str, value if isinstance(value, list) else [value])]
+    return shlex.join(words)
 
 
 def flow_of(experiment: str, steps: int, solver: str = "euler") -> PosteriorMeanFlow:

@@ -33,7 +33,7 @@ class Toy:
     """What is drawn: scalar systems x ~ N(0, 1), y = x + s·n, one for each of ``noises``; y = −x + n; two of vectors.
 
     There are binary ones too, x = ±1, for each of ``binary``. Flows are Euler's in each of ``steps``, by their exact
-    velocity, from x* and from y; in 100 steps from x* + σ·n, too, for each σ of ``sigmas``.
+    velocity, from x* and, but for binary systems, from y; and in 100 steps from x* + σ·n, for each σ of ``sigmas``.
     Vectors have a covariance ρ^|i − j|, ``correlation`` ρ, and are seen with noise ``noise``: all components, or the
     means of pairs alone, so that the posterior mean lies in a subspace. A batch of ``vectors`` stands for an image; of
     fewer, or more batches, what few vectors add to W₂² would show.

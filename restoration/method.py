@@ -79,7 +79,8 @@ class Method(ABC):
     """How a restored image comes about, and what learns in which order.
 
     ``updates`` yields one `Update` after the other; the loop applies each before it asks for the next. Never yield
-    inside a ``with``; which groups are yielded depends on ``step`` alone.
+    inside a ``with``; which groups are yielded depends on ``step`` alone. Call what learns, not other methods of it:
+    gradients are averaged over ranks, and shards put together, around ``forward``.
     """
 
     stack: Stack
@@ -95,3 +96,10 @@ class Method(ABC):
     @abstractmethod
     def restorer(self) -> nn.Module:
         """Return the module that ships."""
+
+    def called(self) -> list[nn.Module]:
+        """Return the modules that ``updates`` calls, which ``schedule.compile`` compiles: the one that ships.
+
+        Parts that terms own are left as they are: PyTorch compiles no second derivatives, as of a gradient penalty.
+        """
+        return [self.restorer()]

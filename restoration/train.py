@@ -85,7 +85,8 @@ class Run:
         self.stepping = {name: self.optimizers[name].over(module) for name, module in self.groups.items()}
         self.rates = {n: [[g["lr"] for g in o.param_groups] for o in os] for n, os in self.stepping.items()}
         if schedule.compile:
-            self.method.restorer().compile()
+            for module in self.method.called():  # compiling one that is not called itself would do nothing
+                module.compile()
 
     @property
     def state(self) -> checkpoint.State:

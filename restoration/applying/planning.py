@@ -32,6 +32,7 @@ class Plan:
     choice: str = ""
     decibels: float | None = None  # of bfloat16 against float32, where it was measured
     cut: bool = False  # into more than one tile
+    shown: int = 0  # pixels of the margin that the picture had room for
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -89,10 +90,12 @@ def tiling_of(restorer: Restorer, inference: Inference) -> Tiling:
 def planned(runner: Runner, fetch: Fetch, height: int, width: int, channels: int = 3, reach: int = 0) -> Plan:
     """Return how a picture is cut; what was measured for one holds for later ones of this restorer.
 
+    Those that show more of a wide field than that one did are measured again.
     ``reach`` is how far what is done to tiles beside the restorer sees. Small pictures are not cut, and nothing is
     measured for them. What is cut gets a certificate, unless exact tiles of a small picture are beyond doubt: their
     side is the usual one, and how far the network sees is declared, or measured in this process. Margins that would
-    be wider than tiles are shortened to what is enough, or else tiles are blended.
+    be wider than tiles are shortened to what is enough, however wide that is; where none is known they stay whole.
+    Tiles of a field that ends are blended only where memory does not hold their margins.
     """
     tiling, inference = tiling_of(runner.restorer, runner.inference), runner.inference
     if tiling.receptive_field is not None:
@@ -112,13 +115,14 @@ def planned(runner: Runner, fetch: Fetch, height: int, width: int, channels: int
     large = _is_wide(tiling) or _is_large(tiling, height * width, runner.device)
     doubted = tiling.receptive_field is None or isinstance(inference.tile, int) or is_noted(runner.restorer)
     key = (str(runner.device), inference, channels, reach, large)
-    if key not in runner.known.plans:
+    shown = min(tiling.margin, max(height, width))  # of the field: what lies farther no measurement has seen
+    if key not in runner.known.plans or runner.known.plans[key].shown < shown:
         plan = (
             _measured(runner, fetch, height, width, tiling, large)
             if large or doubted
             else Plan(tiling, cut=True)
         )
-        runner.known.plans[key] = plan
+        runner.known.plans[key] = replace(plan, shown=shown)
     return runner.known.plans[key]
 
 
@@ -154,9 +158,6 @@ def _measured(runner: Runner, fetch: Fetch, height: int, width: int, tiling: Til
         runner.bfloat16(fetch(_middle(height, width, tiling)))
         if large and tiling.receptive_field is not None and ((side + 2 * tiling.margin) / side) ** 2 > DEAR:
             tiling = replace(tiling, halo=_shortened(runner, fetch, height, width, tiling))
-        if _is_wide(tiling):  # no shorter margin was enough, or none could be measured
-            tiling = replace(tiling, halo=None, receptive_field=None)
-            side = tiling.side(device, height, width)
         if large and tiling.tile == "auto":
             side, choice, seconds = measured_side(runner, fetch, height, width, tiling, device)
             tiling = replace(tiling, tile=side)
@@ -174,11 +175,14 @@ def _certified(
 ) -> Plan | None:
     """Return the tiling that is exact on a crop, or blended, with what it costs; None where memory lacks for crops.
 
-    Where memory lacks, crops are halved, and blended tiles with them.
+    Where memory lacks, crops are halved, and blended tiles with them; exact tiles whose margins it does not hold are
+    passed over.
     """
     smallest = up(MINIMUM, tiling.grid)
     for candidate in _safer(tiling, runner.restorer):
         blended = candidate.receptive_field is None
+        if _is_wide(candidate) and not _is_held(runner, fetch, height, width, candidate):
+            continue
         while True:
             try:
                 found = difference(runner.single, fetch, height, width, candidate, side)
@@ -198,15 +202,29 @@ def _certified(
 
 
 def _shortened(runner: Runner, fetch: Fetch, height: int, width: int, tiling: Tiling) -> int | None:
-    """Return the margin that is enough; None where the restorer, or the device, knows single precision alone."""
-    try:
+    """Return the margin that is enough; None where it cannot be measured.
+
+    So it is where the restorer, or the device, knows single precision alone, and where memory lacks for double.
+    """
+    found = None
+    with suppress(RuntimeError, TypeError, ValueError, MemoryError):
         found = shortened(runner.double, fetch, height, width, tiling, len(runner.restorer.conditions))
-        memory.let_go()
-        return found
-    except (RuntimeError, TypeError, ValueError) as error:
-        if memory.is_out_of_memory(error):
+    memory.let_go()
+    return found
+
+
+def _is_held(runner: Runner, fetch: Fetch, height: int, width: int, tiling: Tiling) -> bool:
+    """Return whether memory holds a small tile with its margins."""
+    window = replace(tiling, wrap="off").grown(_middle(height, width, tiling), tiling.whole(height, width))
+    held = True
+    try:
+        runner.single(fetch(window))
+    except (RuntimeError, MemoryError) as error:
+        if not memory.is_out_of_memory(error):
             raise
-        return None
+        held = False
+    memory.let_go()
+    return held
 
 
 def _safer(tiling: Tiling, restorer: Restorer) -> Iterator[Tiling]:

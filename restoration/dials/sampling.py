@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from restoration.config import build
+from restoration.dials.perception import Mixing
 from restoration.errors import ConfigError, RequestError
 from restoration.networks import NETWORKS
 from restoration.networks.placing import Place
@@ -65,4 +66,7 @@ def _rebuilt(restorer: Restorer, wanted: dict[str, Any]) -> Restorer:
         asked = " ".join(f"--{word} {value}" for word, value in wanted.items())
         raise RequestError(f"{asked}: {error}") from None
     network.load_state_dict(restorer.network.state_dict(), assign=True)
+    perception = restorer.card.training.get("perception")
+    if perception is not None and isinstance(network, Mixing):
+        network = network.mixed(perception)
     return Restorer(network, replace(restorer.card, network=spec), restorer.digest).eval()

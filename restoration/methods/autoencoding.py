@@ -1,6 +1,6 @@
 """The method autoencoding: an image comes back from latents drawn from their posterior."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from restoration.losses.draws import Keys, generator, one_key_each
 from restoration.losses.stack import Stack
 from restoration.method import Batch, Method, Update
-from restoration.networks.kl_autoencoder import KlAutoencoder, Posterior
+from restoration.networks.kl_autoencoder import KlAutoencoder
 
 
 class Autoencoding(Method):
@@ -38,9 +38,10 @@ class Autoencoding(Method):
 
     def updates(self, batch: Batch, step: int) -> Iterator[Update]:
         """Yield the autoencoder's update, then one for every term that owns parts; one forward pass serves all."""
-        found = self.network.encode(batch.degraded)
-        posterior = Posterior(found.mean.float(), found.log_variance.float())
-        restored = self.network.decode(posterior.sample(_noise(batch.keys, posterior.mean)))
+        rows, columns = (side // self.network.multiple for side in batch.degraded.shape[-2:])
+        noise = _noise(batch.keys, (self.network.latent, rows, columns), batch.degraded)
+        # one call of the network itself: ranks share the gradients, and the parameters, of nothing else
+        restored, posterior = self.network(batch.degraded, noise)
         loss, logs = self.stack.of_restored(restored, batch)
         divergence = posterior.divergence().mean()
         logs = {**logs, "divergence": divergence.detach()}
@@ -56,9 +57,8 @@ class Autoencoding(Method):
         return self.network
 
 
-def _noise(keys: Keys, like: Tensor) -> Tensor:
+def _noise(keys: Keys, shape: Sequence[int], like: Tensor) -> Tensor:
     one_key_each(keys, len(like), "autoencoding")
     rngs = [generator(key, "autoencoding noise") for key in keys]
-    return torch.from_numpy(
-        np.stack([rng.standard_normal(tuple(like.shape[1:]), np.float32) for rng in rngs])
-    ).to(like)
+    drawn = np.stack([rng.standard_normal(tuple(shape), np.float32) for rng in rngs])
+    return torch.from_numpy(drawn).to(like)

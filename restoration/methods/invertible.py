@@ -70,6 +70,10 @@ class InvertibleRescaling(Method):
         """Return the network."""
         return self.network
 
+    def called(self) -> list[nn.Module]:
+        """Return the network, which is the way back, and the flow."""
+        return [self.network, self.network.flow]
+
 
 def _rounded(coarse: Tensor) -> Tensor:
     """Return the image of 8-bit steps, with the gradient of the image that came in."""

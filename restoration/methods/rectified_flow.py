@@ -55,6 +55,11 @@ class RectifiedFlow(Method):
         """Return the network, which restores by Euler steps."""
         return self.network
 
+    def called(self) -> list[nn.Module]:
+        """Return the velocity and what the source is computed by; the network itself is called to restore only."""
+        mean = self.network.posterior_mean
+        return [self.network.velocity] if mean is None else [mean, self.network.velocity]
+
     @torch.no_grad()
     def _start(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
         """Return z_0 of every image, drawn from its key, and what the velocity sees beside z_t."""

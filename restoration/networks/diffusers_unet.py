@@ -15,9 +15,10 @@ class DiffusersUnet(Network):
 
     ``widths`` are the channels per level, the finest first, each of half the size of the one before, with ``blocks``
     residual blocks on the way down and one more on the way up. ``attention`` says which levels attend globally; the
-    middle does where any level does. ``head`` is the width of a head, ``groups`` that of group norms, which divide
-    every width. ``seen`` counts channels of images given beside the first. Its tensors have diffusers' names behind
-    ``model.``. Group norms see the whole image, so tiles are blended. Without a time it restores as at t = 0.
+    middle does where any level does. ``head`` is the width of a head, which divides the widths that attend, and
+    ``groups`` counts those of group norms, which divide every width. ``seen`` counts channels of images given beside
+    the first. Its tensors have diffusers' names behind ``model.``. Group norms see the whole image, so tiles are
+    blended. Without a time it restores as at t = 0.
     The defaults have 26,623,363 parameters.
     """
 
@@ -37,9 +38,14 @@ class DiffusersUnet(Network):
             raise ValueError(
                 f"{len(widths)} widths, {len(attention)} of attention: expected one of each per level"
             )
-        if odd := [width for width in widths if groups < 1 or width % groups or width % head]:
+        if groups < 1 or head < 1:
+            raise ValueError(f"groups = {groups}, head = {head}; expected numbers from 1")
+        if odd := [width for width in widths if width % groups]:
+            raise ValueError(f"widths = {tuple(widths)}: {odd[0]} is no multiple of groups = {groups}")
+        attending = [width for width, attends in zip(widths, attention, strict=True) if attends]
+        if odd := [width for width in (*attending, *widths[-1:] * bool(attending)) if width % head]:
             raise ValueError(
-                f"widths = {tuple(widths)}: {odd[0]} is no multiple of groups = {groups} and head = {head}"
+                f"widths = {tuple(widths)}: {odd[0]}, which attends, is no multiple of head = {head}"
             )
         self.channels, self.seen = channels, seen
         self.multiple = 2 ** (len(widths) - 1)

@@ -12,6 +12,7 @@ from restoration.networks.network import Network
 
 Attention = Literal["global", "neighbourhood", "shifted-window", "none"]
 AUGMENTATIONS = 9  # values that say how a training image was changed; all zero here
+LEAST = 16  # channels of a head that FlexAttention's kernels multiply
 
 
 class Hdit(Network):
@@ -22,7 +23,8 @@ class Hdit(Network):
     finest first, and the last is the middle; a level before has ``depths`` layers on the way down and again on the way
     up. ``kernel`` is the side of a neighbourhood, ``window`` that of a shifted window. ``seen`` counts channels of
     images given beside the first. ``expansion`` is the hidden width of the perceptrons. ``timed`` says that the weights
-    are a velocity's: without a time they restore nothing.
+    are a velocity's: without a time they restore nothing. ``flex`` has neighbourhoods computed by PyTorch's
+    FlexAttention on a GPU, with the same weights; elsewhere it changes nothing.
 
     The defaults are the authors' XL2: 121,544,221 parameters. Widths (256, 512, 1024) of depths (2, 2, 8) with two
     levels of neighbourhoods have 160,460,210 (ImageNet256Sp4, for blind faces).
@@ -45,12 +47,15 @@ class Hdit(Network):
         mapping_depth: int = 2,
         mapping_hidden: int = 2304,
         timed: bool = False,
+        flex: bool = False,
     ) -> None:
         super().__init__()
         if not len(widths) == len(depths) == len(attention) > 0:
             raise ValueError(
                 f"{len(widths)} widths, {len(depths)} depths, {len(attention)} attentions: expected one per level"
             )
+        if flex and head < LEAST:
+            raise ValueError(f"head = {head}, flex = true: expected heads of {LEAST} channels or more")
         self.channels, self.seen, self.patch, self.timed = channels, seen, patch, timed
         windows = [2**i * window if kind == "shifted-window" else 2**i for i, kind in enumerate(attention)]
         self.multiple = patch * math.lcm(*windows)
@@ -66,7 +71,7 @@ class Hdit(Network):
                 None if attention[i] == "none" else SelfAttention(
                     widths[i], head, mapping_width, attention[i],
                     kernel if attention[i] == "neighbourhood" else window,
-                    shifted=(first + j) % 2 == 1,
+                    shifted=(first + j) % 2 == 1, flex=flex,
                 )
                 for j in range(depths[i])
             ]  # fmt: skip

@@ -15,14 +15,16 @@ class SelfAttention(nn.Module):
     """What every token gathers from others; logits are cosines times a learnt scale per head.
 
     ``kind`` is "global", "neighbourhood" of ``side`` × ``side`` tokens, or "shifted-window" of that side, whose grid
-    is rolled down and right by half a window where it is ``shifted``.
+    is rolled down and right by half a window where it is ``shifted``. ``flex`` is `neighbourhood_attention`'s.
     """
 
-    def __init__(self, width: int, head: int, mapping: int, kind: str, side: int, *, shifted: bool) -> None:
+    def __init__(
+        self, width: int, head: int, mapping: int, kind: str, side: int, *, shifted: bool, flex: bool = False
+    ) -> None:
         super().__init__()
         if width % head or head % 8:
             raise ValueError(f"width = {width}, head = {head}: expected a multiple of head, and that of 8")
-        self.heads, self.kind, self.side = width // head, kind, side
+        self.heads, self.kind, self.side, self.flex = width // head, kind, side, flex
         self.shift = side // 2 if shifted and kind == "shifted-window" else 0
         self.scale = nn.Parameter(torch.full((self.heads,), 10.0))
         self.norm = AdaRmsNorm(width, mapping)
@@ -45,7 +47,7 @@ class SelfAttention(nn.Module):
 
     def _mixed(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         if self.kind == "neighbourhood":
-            return neighbourhood_attention(query, key, value, self.side)
+            return neighbourhood_attention(query, key, value, self.side, flex=self.flex)
         if self.kind == "shifted-window":
             return _windowed(query, key, value, self.side, self.shift)
         flat = (part.flatten(2, 3) for part in (query, key, value))

@@ -1,6 +1,6 @@
 """An autoencoder with a normal posterior of its latents (Rombach et al., 2022), in the layout of diffusers."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -14,8 +14,7 @@ FIRST = (
 )  # of the same before training: noise as large as the latents would hide them for thousands of steps
 
 
-@dataclass(frozen=True)
-class Posterior:
+class Posterior(NamedTuple):  # a tuple: sharding looks for the tensors that forward returns
     """N(mean, exp(log_variance)) of every latent, (N, latent, H / factor, W / factor)."""
 
     mean: Tensor
@@ -58,7 +57,7 @@ class KlAutoencoder(Network):
             )
         if bad := next((width for width in widths if width % groups), None):
             raise ValueError(f"widths: {bad} is no multiple of groups = {groups}, those of the norm")
-        self.channels, self.multiple = channels, 1 << (len(widths) - 1)
+        self.channels, self.latent, self.multiple = channels, latent, 1 << (len(widths) - 1)
         self.configuration = {
             "in_channels": channels, "out_channels": channels, "latent_channels": latent,
             "layers_per_block": blocks, "norm_num_groups": groups, "block_out_channels": list(widths),
@@ -71,9 +70,16 @@ class KlAutoencoder(Network):
         with torch.no_grad():
             self.quant_conv.bias[latent:] = FIRST
 
-    def forward(self, degraded: Tensor) -> Tensor:
-        """Return the image of the posterior's mode."""
-        return self.decode(self.encode(degraded).mean)
+    def forward(self, degraded: Tensor, noise: Tensor | None = None) -> Tensor | tuple[Tensor, Posterior]:
+        """Return the image of the posterior's mode; with noise that of the sample it draws, and the posterior.
+
+        ``noise`` holds normal numbers, (N, latent, H / factor, W / factor); the posterior comes in their precision.
+        """
+        found = self.encode(degraded)
+        if noise is None:
+            return self.decode(found.mean)
+        posterior = Posterior(found.mean.to(noise), found.log_variance.to(noise))
+        return self.decode(posterior.sample(noise)), posterior
 
     def encode(self, image: Tensor) -> Posterior:
         """Return the posterior of the latents of an image in [0, 1]."""

@@ -7,29 +7,38 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from restoration.networks import flexed
+from restoration.networks.flexed import flexed_attention
 
 BLOCK = 8  # side of the squares of queries that are treated at once
-NATTEN = (torch.float16, torch.bfloat16, torch.float32)  # what natten's kernels compute in
+KERNELS = (torch.float16, torch.bfloat16, torch.float32)  # what kernels for GPUs compute in
 
 
-def neighbourhood_attention(query: Tensor, key: Tensor, value: Tensor, side: int) -> Tensor:
+def neighbourhood_attention(
+    query: Tensor, key: Tensor, value: Tensor, side: int, *, flex: bool = False
+) -> Tensor:
     """Return the attention of every pixel to ``side`` × ``side`` neighbours: ``(N, heads, H, W, head width)``.
 
     Of L pixels in a row, the i-th sees those from ``clamp(i − side // 2, 0, L − side)``: the window never leaves the
-    image and nothing is padded; where L < side it is the whole row. Logits are plain products. On a GPU, natten's
-    kernels are used where that package is installed, else PyTorch's FlexAttention where it is found to be faster.
+    image and nothing is padded; where L < side it is the whole row. Logits are plain products. On a GPU,
+    PyTorch's FlexAttention is used where ``flex`` asks for it, else natten's kernels where that package is installed.
+    The device, the type, the sizes and ``flex`` decide, and nothing that went before.
     """
-    height, width = query.shape[2:4]
-    known = query.is_cuda and query.dtype in NATTEN and min(height, width) >= side
-    if known and (kernel := _natten()) is not None:
-        parts = (part.permute(0, 2, 3, 1, 4).contiguous() for part in (query, key, value))
-        return kernel(*parts, kernel_size=(side, side), scale=1.0).permute(0, 3, 1, 2, 4)
     if torch.compiler.is_exporting():
         return gathered_attention(query, key, value, side)
-    if flexed.pays(query, side, blocked_attention):
-        return flexed.flexed_attention(query, key, value, side)
+    if query.is_cuda and query.dtype in KERNELS:
+        if flex:
+            return flexed_attention(query, key, value, side)
+        if min(query.shape[2:4]) >= side and (kernel := _natten()) is not None:
+            return natten_attention(kernel, query, key, value, side)
     return blocked_attention(query, key, value, side)
+
+
+def natten_attention(
+    kernel: Callable[..., Tensor], query: Tensor, key: Tensor, value: Tensor, side: int
+) -> Tensor:
+    """Return the same by natten's ``na2d``, which has heads behind places and wants H, W ≥ ``side``."""
+    parts = (part.permute(0, 2, 3, 1, 4).contiguous() for part in (query, key, value))
+    return kernel(*parts, kernel_size=(side, side), scale=1.0).permute(0, 3, 1, 2, 4)
 
 
 def blocked_attention(query: Tensor, key: Tensor, value: Tensor, side: int) -> Tensor:

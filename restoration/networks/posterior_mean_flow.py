@@ -4,6 +4,7 @@ import copy
 import math
 from typing import Literal
 
+import torch
 from torch import Tensor
 
 from restoration.losses.flow import Source, Start, enlarged
@@ -59,6 +60,7 @@ class PosteriorMeanFlow(Network):
         self.steps, self.solver = steps, solver
         self.condition, self.seed = condition, seed
         self.start, self.place = Start(source, sigma), Place()
+        self.perception = 1.0
         used = "posterior-mean" in (source, condition)
         self.posterior_mean = _frozen(posterior_mean, scale, channels) if used else None
         seen = 0 if condition == "none" else channels
@@ -74,18 +76,29 @@ class PosteriorMeanFlow(Network):
 
     def forward(self, degraded: Tensor) -> Tensor:
         """Return the restored image, ``scale`` times as large."""
-        origin, seen = self.origin(degraded)
+        images = self._images(degraded)
+        origin, seen = self._origin_of(images)
         start = self.start(origin, self.place.noise(self.seed, origin, self.scale))
-        return solved(self.solver, lambda between, t: self.velocity(between, t, seen), start, self.steps)
+        restored = solved(self.solver, lambda between, t: self.velocity(between, t, seen), start, self.steps)
+        if self.perception == 1:
+            return restored
+        return torch.lerp(images["posterior-mean"], restored, self.perception)
 
     def origin(self, degraded: Tensor) -> tuple[Tensor, Tensor | None]:
         """Return the image that the flow starts from, at the size of clean, and what the velocity sees beside z_t.
 
         A flow from noise starts from no image: it is given the degraded one for its size.
         """
+        return self._origin_of(self._images(degraded))
+
+    def _images(self, degraded: Tensor) -> dict[str, Tensor]:
         images = {"degraded": enlarged(degraded, self.scale)}
         if self.posterior_mean is not None:
-            images["posterior-mean"] = self.posterior_mean(degraded).clamp(0, 1)
+            # of the image's precision, where the mean is computed in less: the steps are made in it
+            images["posterior-mean"] = self.posterior_mean(degraded).to(degraded.dtype).clamp(0, 1)
+        return images
+
+    def _origin_of(self, images: dict[str, Tensor]) -> tuple[Tensor, Tensor | None]:
         return images.get(self.start.source, images["degraded"]), images.get(self.condition)
 
     def as_trained(self) -> "PosteriorMeanFlow":
@@ -97,6 +110,12 @@ class PosteriorMeanFlow(Network):
     def ends(self) -> tuple[Network, Network] | None:
         """Return what restores with the least distortion, and what with the most perception, where it has both."""
         return None if self.posterior_mean is None else (self.posterior_mean, self)
+
+    def mixed(self, perception: float) -> "PosteriorMeanFlow":
+        """Return ``(1 − P)·x* + P·`` this one's result, P = ``perception``, x* clamped; the tensors are the same."""
+        other = copy.copy(self)
+        other.perception = perception
+        return other
 
     def train(self, mode: bool = True) -> "PosteriorMeanFlow":
         """Set the velocity's mode; the posterior mean is never in training."""

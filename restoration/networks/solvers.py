@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from restoration.config import nearest
@@ -41,18 +42,24 @@ def solved(solver: str, velocity: Velocity, start: Tensor, steps: int) -> Tensor
 
 
 def _scheduled(name: str, velocity: Velocity, start: Tensor, steps: int) -> Tensor:
-    """Return z_1 by a scheduler, whose σ is 1 − t and whose slope leads from clean to the source."""
-    scheduler = _scheduler(name)
-    if (
-        name == "FlowMatchEulerDiscreteScheduler"
-    ):  # its own times end a thousandth before those of equal steps
-        scheduler.set_timesteps(steps, device=start.device, sigmas=[1 - i / steps for i in range(steps)])
-    else:
-        scheduler.set_timesteps(steps, device=start.device)
-    between = start
+    """Return z_1 by a scheduler, whose σ is 1 − t and whose slope leads from clean to the source.
+
+    Those of flow matching round the image to single precision, so that theirs are steps from 0, added to it here;
+    that of Heun's steps takes two calls for one step. DPMSolverMultistepScheduler is left to round it.
+    """
+    scheduler, matching = _scheduler(name), name.startswith("FlowMatch")
+    if matching:  # its own last step is a thousandth long, whatever the others are; these are equal
+        scheduler.sigma_min = 1 / steps
+    scheduler.set_timesteps(steps, device=start.device)
+    between, begin, zero = start, start, torch.zeros_like(start)
     for timestep, sigma in zip(scheduler.timesteps, scheduler.sigmas.tolist(), strict=False):
-        slope = velocity(between, between.new_full(between.shape[:1], 1 - sigma))
-        between = scheduler.step(-slope, timestep, between).prev_sample.to(start.dtype)
+        slope = velocity(between, between.new_full(between.shape[:1], 1 - sigma)).to(start)
+        if not matching:
+            between = scheduler.step(-slope, timestep, between).prev_sample.to(start.dtype)
+            continue
+        between = begin + scheduler.step(-slope, timestep, zero).prev_sample
+        if getattr(scheduler, "state_in_first_order", True):
+            begin = between
     return between
 
 

@@ -122,7 +122,10 @@ class SwinBlock(nn.Module):
 
 
 class DropPath(nn.Module):
-    """In training, a residual of some images of a batch is left out, and those that stay make up for it."""
+    """In training, a residual of some images of a batch is left out, and those that stay make up for it.
+
+    It draws from the process's generator, as dropout does: another number of ranks or micro-batches is other draws.
+    """
 
     def __init__(self, drop_prob: float) -> None:
         super().__init__()

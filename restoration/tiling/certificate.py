@@ -76,7 +76,8 @@ def shortened(
     noise and of smooth colours, the whole field's margin changes nothing, nor does the next larger one on a square
     of noise and on the picture's most detailed crop. So it does not depend on what one picture happens to show. The
     function is one of double precision: in single precision, rounding alone makes results differ by more than
-    `ENOUGH`. The last ``conditions`` channels are masks.
+    `ENOUGH`. One that rounds to single precision within, as a flow followed by DPMSolverMultistepScheduler does, may
+    so be found to need its whole field. The last ``conditions`` channels are masks.
     """
     side = up(DOUBLE, tiling.grid)
     full = min(tiling.margin, up(max(height, width), tiling.grid))  # windows end where the picture does

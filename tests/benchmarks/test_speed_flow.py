@@ -45,11 +45,14 @@ def test_a_call_is_that_of_the_flow_itself(small):
 def test_the_command_writes_what_it_prints(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     out = tmp_path / "flow.json"
-    monkeypatch.setattr(
-        sys, "argv", ["speed_flow", "--sides", "16", "--steps", "1", "--repeats", "1", "--out", str(out)]
-    )
+    asked = ["--sides", "16", "24", "--steps", "1", "--repeats", "1", "--solver", "heun", "--out", out.name]
+    monkeypatch.setattr(sys, "argv", ["speed_flow", *asked])
     speed_flow.main()
     record = json.loads(out.read_text())
+    assert record["command"] == (
+        "python -m restoration.benchmarks.speed_flow --experiment pmrf-denoise-small --sides 16 24 --steps 1 "
+        "--solver heun --repeats 1 --out flow.json"
+    )
     assert record["sizes"]["16"]["calls"] == {"mean": 1, "velocity": 1}
     assert capsys.readouterr().out.startswith("| side |") and str(tmp_path) not in out.read_text()
 

@@ -33,6 +33,15 @@ class Taps(nn.Module):
         return image
 
 
+class Hungry(Taps):
+    """The same, for which memory holds 200 pixels of a side."""
+
+    def forward(self, image):
+        if max(image.shape[-2:]) > 200:
+            raise MemoryError
+        return super().forward(image)
+
+
 class Dilated(nn.Module):
     """Convolutions of 3² pixels, the last of which looks 64 pixels away; heavier there where that is asked for."""
 
@@ -98,6 +107,44 @@ def test_tiles_are_exact_or_say_so(name, picture, monkeypatch):
     worst, plan = outcome(network, picture(network.channels or 1), tile=64)
     assert worst <= 1e-5
     assert plan.certificate.exact and plan.notes == () and plan.tiling.receptive_field is not None
+
+
+def strip():
+    return torch.rand(1, 1, 24, 1700, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("tap", "margin"), [(600, 768), (1390, 1400)])
+def test_margins_wider_than_tiles_are_kept_where_they_are_needed(tap, margin):
+    worst, plan = outcome(Taps({(0, tap): 0.2}, 1400), strip(), tile=256)
+    assert worst <= 1e-5 and plan.notes == ()
+    assert (plan.tiling.margin, plan.tiling.receptive_field) == (margin, 1400)
+
+
+@pytest.mark.slow
+def test_margins_of_a_picture_do_not_hold_for_one_that_shows_more_of_the_field():
+    network = Taps({(0, 600): 0.2}, 1400).eval()
+    restorer = Restorer(network, Card("far", "restoration", {"name": "far"}, 1))
+    runner, image = Runner(restorer, Inference(tile=256, precision="fp32")), strip()
+    margins = []
+    with torch.inference_mode():
+        for width in (400, 1700, 400):
+            plan = planned(runner, fetch_from(image[..., :width]), 24, width, 1)
+            margins.append(plan.tiling.margin)
+        parts, whole = tiled(runner, image, tiling=plan.tiling), network(image)
+    assert margins[0] < 600 and margins[1:] == [768, 768]
+    assert (parts - whole).abs().max() <= 1e-5 * whole.std()
+
+
+@pytest.mark.slow
+def test_tiles_are_blended_and_said_where_memory_does_not_hold_their_margins():
+    restorer = Restorer(Hungry({(0, 600): 0.2}, 1400).eval(), Card("far", "restoration", {"name": "far"}, 1))
+    runner, image = Runner(restorer, Inference(tile=64, precision="fp32")), strip()
+    with torch.inference_mode():
+        plan = planned(runner, fetch_from(image), 24, 1700, 1)
+        parts = tiled(runner, image, tiling=plan.tiling)
+    assert plan.tiling.receptive_field is None and parts.shape == image.shape
+    assert plan.notes[0].startswith("blended tiles differ from the untiled result by ")
 
 
 def test_plan_of_a_flat_picture_holds_for_a_detailed_one(monkeypatch):

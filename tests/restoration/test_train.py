@@ -316,6 +316,22 @@ def test_batch_norm_network_resumes_exactly(tiny):
     assert splitting(resumed) == {"batch norm": "statistics are those of 2 images, not of the batch of 4"}
 
 
+def test_draws_within_a_network_resume_exactly_and_a_split_says_that_they_change(tiny):
+    network = "width = 8, groups = [2], heads = 2, window = 4, packing = 2, enlargement = 4, drop = 0.5"
+    settings = [f'network={{ name = "swinir-packed", {network} }}', "schedule.steps=6"]
+    expected = weights(train(tiny("straight-drop", settings)))
+    broken = tiny("broken-drop", settings)
+    broken.progress = interrupt_after(4)
+    with pytest.raises(Interrupted):
+        train(broken)
+    assert same(weights(train(tiny("broken-drop", settings))), expected)
+    parts = tiny("parts-drop", [*settings, "schedule.micro_batches=2"])
+    told = "drawn anew for every rank and micro-batch: another split is another training"
+    assert splitting(parts) == {"dropout": told} and not splitting(broken)
+    found = weights(train(parts))
+    assert max(float((found[k] - expected[k]).abs().max()) for k in expected) > 1e-3
+
+
 def test_checkpoints_are_pruned_to_the_last_and_the_best(tiny):
     run = tiny("kept", ["schedule.keep=1", "validation.every=3", "schedule.checkpoint=1"])
     run.validate = lambda restorer, step: {"psnr-y": -abs(step - 3.0)}

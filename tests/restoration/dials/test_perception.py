@@ -173,7 +173,11 @@ def test_flow_goes_from_its_posterior_mean_to_its_own_result(flow):
         assert with_perception(flow, 0).receptive_field == 3
         assert with_perception(flow, 1) is flow
         half = with_perception(flow, 0.5)
-        assert torch.allclose(half(image), (mean + result) / 2, atol=1e-6)
+        assert torch.allclose(half(image), (mean.clamp(0, 1) + result) / 2, atol=1e-6)
+        assert half.network.posterior_mean is flow.network.posterior_mean
+        assert torch.equal(half.restore(image).image, half(image))
+        other = with_perception(with_sampling(flow, steps=1, seed=5), 0.5)
+        assert torch.equal(half.restore(image, steps=1, seed=5).image, other(image))
     assert half.card.name == "flow" and half.digest == flow.digest
     assert (result - mean).abs().max() > 1e-3
 

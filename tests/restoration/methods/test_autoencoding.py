@@ -1,8 +1,14 @@
 """The method autoencoding: its loss is its formula, its draws are keyed, and what it trains gives latents."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from restoration.experiment import load
 from restoration.image import write_image
@@ -13,7 +19,7 @@ from restoration.method import Batch
 from restoration.methods.autoencoding import Autoencoding
 from restoration.networks.kl_autoencoder import KlAutoencoder
 from restoration.networks.plainsr import PlainSr
-from restoration.runs import run
+from restoration.runs import build_run, run
 from restoration.transport.latents import latents_of, licence, named
 
 KEYS = ((0, 3), (0, 4))
@@ -44,6 +50,16 @@ lr = 4e-3
 [validation]
 every = 1000
 """
+
+
+@pytest.fixture
+def experiment(tmp_path: Path) -> Path:
+    (tmp_path / "images").mkdir()
+    for i in range(4):
+        write_image(tmp_path / "images" / f"{i}.png", tilted(i))
+    path = tmp_path / "tiny-vae.toml"
+    path.write_text(EXPERIMENT.format(images=tmp_path / "images"))
+    return path
 
 
 def batch():
@@ -101,27 +117,50 @@ def test_what_does_not_fit_is_refused():
         next(iter(method().updates(nameless, 0)))
 
 
+def test_compiling_reaches_the_pass_that_learns(experiment, compiled):
+    settings = ("schedule.compile=true",)
+    made = build_run(load(str(experiment), settings), experiment.parent / "run", torch.device("cpu"))
+    next(made.method.updates(made.data.batch(0), 0))
+    assert compiled == [made.method.restorer()]
+
+
 @pytest.mark.slow
-def test_a_run_learns_to_return_images_and_its_file_is_a_latent(tmp_path):
-    (tmp_path / "images").mkdir()
-    ramp = torch.linspace(0, 1, 32)
-    for i in range(4):
-        write_image(tmp_path / "images" / f"{i}.png", tilted(i, ramp))
-    (tmp_path / "tiny-vae.toml").write_text(EXPERIMENT.format(images=tmp_path / "images"))
-    run(load(str(tmp_path / "tiny-vae.toml")), tmp_path / "run", torch.device("cpu"), None, True)
+def test_a_run_learns_to_return_images_and_its_file_is_a_latent(experiment, tmp_path):
+    run(load(str(experiment)), tmp_path / "run", torch.device("cpu"), None, True)
     assert licence(str(tmp_path / "run")) == "CC0-1.0"
     kind, config, state = named(str(tmp_path / "run"))
     assert (kind, config["block_out_channels"]) == ("autoencoder", [8, 16])
     latents = latents_of(kind, 3, config, "mode")
     latents.model.load_state_dict(state)
-    clean = torch.cat([tilted(i, ramp) for i in range(4)])
+    clean = torch.cat([tilted(i) for i in range(4)])
     again = latents.decode(latents.encode(clean, torch.randn_like))
     flat = clean.mean((2, 3), keepdim=True)
     assert (again - clean).square().mean() < 0.5 * (flat - clean).square().mean()
 
 
-def tilted(i, ramp):
-    """Return an image (1, 3, side, side) of slopes and waves."""
+@pytest.mark.slow
+@pytest.mark.parametrize("strategy", ["replicate", "fully-shard"])
+def test_two_processes_equal_one(experiment, strategy):
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    torchrun = ["-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone"]
+    for folder, launcher in (("one", []), ("two", torchrun)):
+        out = str(experiment.parent / folder)
+        command = ["-m", "restoration", "train", str(experiment), "--out", out, "--quiet", "--device", "cpu"]
+        chosen = (
+            f"distributed.strategy={strategy}",
+            "schedule.steps=3",
+            "schedule.micro_batches=2",
+            "optimizer.default.eps=1e-3",  # at 1e-8 Adam turns rounding in gradients near 0 into steps
+        )
+        settings = [part for setting in chosen for part in ("--set", setting)]
+        subprocess.run([sys.executable, *launcher, *command, *settings], check=True, env=environment)
+    one, two = (load_file(experiment.parent / f / "restorer.safetensors") for f in ("one", "two"))
+    assert max(float((one[key] - two[key]).abs().max()) for key in one) < 1e-5
+
+
+def tilted(i):
+    """Return an image (1, 3, 32, 32) of slopes and waves."""
+    ramp = torch.linspace(0, 1, 32)
     slope = (ramp[:, None] * (i + 1) / 4 + ramp * (4 - i) / 4) / 2
     waves = 0.5 + 0.3 * (6.3 * (i + 1) * slope).sin()
     return torch.stack([slope, 1 - slope, waves])[None]

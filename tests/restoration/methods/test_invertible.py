@@ -181,6 +181,14 @@ def test_resumed_equals_uninterrupted_bit_for_bit(experiment):
     assert all(torch.equal(resumed[key], expected[key]) for key in expected)
 
 
+def test_compiling_reaches_both_directions(experiment, compiled):
+    settings = ("schedule.compile=true",)
+    run = build_run(load(str(experiment), settings), experiment.parent / "run", torch.device("cpu"))
+    next(run.method.updates(run.data.batch(0), 0))
+    network = run.method.network
+    assert compiled == [network, network.flow, network]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("strategy", ["replicate", "fully-shard"])
 def test_two_processes_equal_one(experiment, strategy):

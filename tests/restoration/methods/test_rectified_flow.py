@@ -133,6 +133,19 @@ def test_gradients_reach_the_velocity_and_nothing_else(tiny):
     assert set(run.groups) == {"velocity"}
 
 
+def test_compiling_reaches_the_velocity_and_the_posterior_mean(tiny, compiled):
+    plain = tiny("plain")
+    run = tiny(settings=("schedule.compile=true",))
+    update = next(run.method.updates(run.data.batch(0), 0))
+    assert compiled == [run.method.network.posterior_mean, run.method.network.velocity]
+    assert torch.equal(update.loss, next(plain.method.updates(plain.data.batch(0), 0)).loss)
+    arm = ('stack.1.source="degraded"', "schedule.compile=true")
+    naive = tiny("naive", arm)
+    compiled.clear()
+    next(naive.method.updates(naive.data.batch(0), 0))
+    assert compiled == [naive.method.network.velocity]
+
+
 def test_terms_with_parts_of_their_own_learn_beside_it(tiny):
     patch = '{ name = "patch", width = 4, layers = 1 }'
     adversarial = f'stack.0={{ name = "adversarial", weight = 0.01, discriminator = {patch} }}'

@@ -58,12 +58,27 @@ def test_it_is_the_velocity_of_a_flow():
         PosteriorMeanFlow(velocity=drawn(seen=3), source="degraded")
 
 
+def test_widths_that_do_not_attend_may_be_no_multiple_of_a_head():
+    network = DiffusersUnet(widths=(16, 32), blocks=1, head=32, groups=16, attention=(False, True))
+    assert network(torch.rand(1, 3, 8, 8)).shape == (1, 3, 8, 8)
+
+
 @pytest.mark.parametrize(
     ("keywords", "line"),
     [
         ({"widths": (8, 16, 32)}, "3 widths, 2 of attention: expected one of each per level"),
-        ({"groups": 3}, "widths = (8, 16): 8 is no multiple of groups = 3 and head = 8"),
-        ({"head": 16}, "widths = (8, 16): 8 is no multiple of groups = 4 and head = 16"),
+        ({"groups": 3}, "widths = (8, 16): 8 is no multiple of groups = 3"),
+        ({"groups": 0}, "groups = 0, head = 8; expected numbers from 1"),
+        ({"head": 0}, "groups = 4, head = 0; expected numbers from 1"),
+        ({"head": 12}, "widths = (8, 16): 16, which attends, is no multiple of head = 12"),
+        (
+            {"head": 16, "attention": (True, False)},
+            "widths = (8, 16): 8, which attends, is no multiple of head = 16",
+        ),
+        (
+            {"widths": (8, 12), "attention": (True, False)},
+            "widths = (8, 12): 12, which attends, is no multiple of head = 8",
+        ),
     ],
 )
 def test_misfits_are_one_line(keywords, line):

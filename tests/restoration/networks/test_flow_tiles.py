@@ -81,11 +81,14 @@ def test_tiles_of_many_steps_have_the_margin_that_is_enough():
     assert plan.tiling.receptive_field == restorer.receptive_field and plan.tiling.margin < 280
 
 
-def test_tiles_of_many_steps_are_blended_and_said_where_no_margin_is_known(monkeypatch):
-    monkeypatch.setattr("restoration.applying.planning._shortened", lambda *args: None)
-    difference, plan = cut(flow(steps=8), photo(120, 120), tile=64)
-    assert plan.notes[0].startswith("blended tiles differ from the untiled result by ")
-    assert plan.tiling.receptive_field is None and difference > 1e-3
+@pytest.mark.parametrize("found", [None, 768])
+def test_tiles_of_many_steps_stay_exact_where_no_short_margin_is_known(monkeypatch, found):
+    """As where a device has no double precision, or a margin is enough that is wider than tiles."""
+    monkeypatch.setattr("restoration.applying.planning._shortened", lambda *args: found)
+    restorer = flow(steps=8)
+    difference, plan = cut(restorer, photo(120, 120), tile=64)
+    assert difference <= 1e-5 and plan.notes == ()
+    assert plan.tiling.receptive_field == restorer.receptive_field and plan.tiling.halo == found
 
 
 def test_pictures_are_not_cut_where_tiles_would_be_little_but_margins():

@@ -11,7 +11,12 @@ from torch import Tensor
 from restoration.networks import neighbourhood
 from restoration.networks.hdit import Hdit, merged, spread
 from restoration.networks.hdit_attention import frequencies
-from restoration.networks.neighbourhood import gathered_attention, neighbourhood_attention
+from restoration.networks.neighbourhood import (
+    blocked_attention,
+    gathered_attention,
+    natten_attention,
+    neighbourhood_attention,
+)
 from restoration.networks.posterior_mean_flow import PosteriorMeanFlow
 
 SMALL = {
@@ -206,6 +211,25 @@ def _window(place: int, length: int, side: int) -> Tensor:
     first = min(max(place - side // 2, 0), length - side)
     others = torch.arange(length)
     return (others >= first) & (others < first + side)
+
+
+@pytest.mark.parametrize(("height", "width"), [(7, 7), (9, 12)])
+def test_natten_has_the_same_windows(height, width):
+    kernel = pytest.importorskip("natten").na2d
+    query, key, value = torch.randn(3, 2, 2, height, width, 16, generator=torch.Generator().manual_seed(6))
+    found = natten_attention(kernel, query, key, value, 7)
+    torch.testing.assert_close(found, blocked_attention(query, key, value, 7))
+
+
+def test_exported_graphs_hold_no_kernel_of_natten(monkeypatch):
+    class OnGpu(Tensor):
+        is_cuda = True
+
+    parts = torch.randn(3, 2, 2, 9, 12, 16, generator=torch.Generator().manual_seed(6))
+    monkeypatch.setattr(neighbourhood, "_natten", lambda: pytest.fail("asked for"))
+    monkeypatch.setattr(torch.compiler, "is_exporting", lambda: True)
+    found = neighbourhood_attention(*(part.as_subclass(OnGpu) for part in parts), 7)
+    torch.testing.assert_close(found.as_subclass(Tensor), blocked_attention(*parts, 7))
 
 
 def test_natten_is_found_where_it_is_installed(monkeypatch):

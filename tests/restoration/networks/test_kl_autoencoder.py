@@ -42,6 +42,20 @@ def test_it_is_diffusers_autoencoder_of_images_in_plus_minus_one(attention):
         assert torch.allclose(ours(image()), (theirs.decode(expected.mode()).sample + 1) / 2, atol=1e-6)
 
 
+def test_one_pass_with_noise_gives_the_image_of_a_sample_and_the_posterior():
+    found, noise = network(latent=8), torch.randn(2, 8, 8, 12, generator=torch.Generator().manual_seed(3))
+    with torch.no_grad():
+        found.quant_conv.bias[8:] = -1.0  # a deviation that can be seen
+        restored, posterior = found(image(), noise)
+        expected = found.encode(image())
+        assert torch.equal(posterior.mean, expected.mean)
+        assert torch.equal(posterior.log_variance, expected.log_variance)
+        assert torch.allclose(restored, found.decode(expected.sample(noise)), atol=1e-6)
+        assert not torch.allclose(restored, found(image()), atol=1e-3)
+    with torch.autocast("cpu", torch.bfloat16), torch.no_grad():
+        assert found(image(), noise)[1].mean.dtype == torch.float
+
+
 def test_divergence_and_samples_are_those_of_normal_distributions():
     generator = torch.Generator().manual_seed(2)
     mean, log_variance, noise = torch.randn(3, 5, 4, 2, 3, generator=generator, dtype=torch.double)

@@ -141,6 +141,43 @@ def test_result_of_the_posterior_mean_is_clamped():
     assert seen is None
 
 
+def test_the_steps_are_of_the_precision_of_the_image_where_the_mean_is_of_less():
+    class Half(Wiener):
+        def forward(self, degraded: Tensor) -> Tensor:
+            return super().forward(degraded).bfloat16()
+
+    network = PosteriorMeanFlow(width=4, posterior_mean=Half(), condition="posterior-mean")
+    origin, seen = network.origin(torch.rand(1, 3, 8, 8))
+    assert origin.dtype == seen.dtype == torch.float
+
+
+@pytest.mark.parametrize(
+    "arm",
+    [
+        {"source": "posterior-mean"},
+        {"source": "posterior-mean", "condition": "degraded"},
+        {"source": "noise", "condition": "posterior-mean"},
+    ],
+    ids=str,
+)
+def test_a_mixture_is_that_of_the_clamped_mean_which_is_computed_once(arm):
+    mean = Wiener()
+    mean.gain.data.fill_(3.0)
+    network = small(**arm, posterior_mean=mean)
+    degraded = torch.rand(1, 3, 8, 16, generator=torch.Generator().manual_seed(0))
+    asked = []
+    mean.register_forward_hook(lambda *call: asked.append("mean"))
+    network.velocity.register_forward_hook(lambda *call: asked.append("velocity"))
+    with torch.no_grad():
+        raw, restored = mean(degraded), network(degraded)
+        asked.clear()
+        mixture = network.mixed(0.25)(degraded)
+        assert sorted(asked) == ["mean", "velocity", "velocity"]
+        assert torch.equal(mixture, torch.lerp(raw.clamp(0, 1), restored, 0.25))
+        assert (mixture - torch.lerp(raw, restored, 0.25)).abs().max() > 0.1
+        assert torch.equal(network(degraded), restored)
+
+
 def test_arms_of_the_comparison_start_and_see_what_they_say():
     degraded = torch.rand(1, 3, 8, 8, generator=torch.Generator().manual_seed(0))
     mean = PlainSr(scale=2, width=4, blocks=1)

@@ -57,10 +57,37 @@ def test_the_velocity_is_asked_for_as_often_as_is_said_and_never_at_the_end(solv
 
 
 @pytest.mark.slow
-def test_the_scheduler_of_euler_takes_the_same_steps():
+@pytest.mark.parametrize("steps", [1, 2, 6])
+@pytest.mark.parametrize(("name", "own"), [("Euler", euler), ("Heun", heun)])
+def test_schedulers_of_flow_matching_take_the_same_steps(name, own, steps):
     start = torch.randn(2, 1, 3, 3, generator=torch.Generator().manual_seed(0))
-    found = solved("scheduler:FlowMatchEulerDiscreteScheduler", velocity, start, 6)
-    torch.testing.assert_close(found, euler(velocity, start, 6), rtol=0, atol=1e-5)
+    found = solved(f"scheduler:FlowMatch{name}DiscreteScheduler", velocity, start, steps)
+    torch.testing.assert_close(found, own(velocity, start, steps), rtol=0, atol=1e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("solver", [s for s in SOLVERS if ":" in s])
+def test_the_image_between_steps_is_not_rounded_to_the_precision_of_the_velocity(solver):
+    start = torch.randn(2, 1, 3, 3, generator=torch.Generator().manual_seed(0))
+
+    def coarse(between: Tensor, t: Tensor) -> Tensor:
+        return velocity(between, t).bfloat16()
+
+    found = solved(solver, coarse, start, 6)
+    assert torch.equal(found, solved(solver, lambda between, t: coarse(between, t).float(), start, 6))
+    assert not torch.equal(found, found.bfloat16().float())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("solver", [s for s in SOLVERS if "DPM" not in s])
+def test_in_double_precision_what_single_would_round_is_kept(solver):
+    # DPMSolverMultistepScheduler rounds, which `shortened` says
+    start = torch.randn(2, 1, 3, 3, generator=torch.Generator().manual_seed(0)).double()
+    little = 1e-10
+    near, far = (solved(solver, velocity, start + shift, 6) for shift in (0, little))
+    assert near.dtype == torch.double
+    expected = torch.full_like(near, little * gain(solver, 6))
+    torch.testing.assert_close(far - near, expected, rtol=1e-4, atol=0)
 
 
 def test_one_step_of_heun_is_one_of_euler():

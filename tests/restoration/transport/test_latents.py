@@ -161,11 +161,12 @@ def test_published_weights_that_are_not_here_say_how_to_get_them(monkeypatch, tm
         named("sd-vae-ft-mse")
 
 
-def test_a_restorers_file_is_read_if_it_is_an_autoencoder_of_ours(tmp_path):
+@pytest.mark.parametrize("latent", [4, 8])
+def test_a_restorers_file_is_read_if_it_is_an_autoencoder_of_ours(tmp_path, latent):
     pytest.importorskip("diffusers")
     torch.manual_seed(5)
-    network = KlAutoencoder(widths=(8, 16), groups=4).eval()
-    table = {"name": "kl-autoencoder", "widths": [8, 16], "groups": 4}
+    network = KlAutoencoder(widths=(8, 16), groups=4, latent=latent).eval()
+    table = {"name": "kl-autoencoder", "widths": [8, 16], "groups": 4, "latent": latent}
     (tmp_path / "run").mkdir()
     path = tmp_path / "run" / "restorer.safetensors"
     save(path, network, Card("own", "reconstruction", table, licence="CC0-1.0"))
@@ -173,6 +174,7 @@ def test_a_restorers_file_is_read_if_it_is_an_autoencoder_of_ours(tmp_path):
         kind, config, state = named(str(source))
         found = latents_of(kind, 3, config, "mode")
         found.model.load_state_dict(state)
+        assert (found.channels, found.brightness) == (latent, tuple(range(latent)))
         degraded = image().float()
         assert torch.equal(found.encode(degraded, noise), network.encode(degraded).mean)
         assert torch.equal(found.decode(network.encode(degraded).mean), network(degraded))
