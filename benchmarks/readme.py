@@ -147,14 +147,33 @@ def _values(row: Row) -> tuple[Mapping[str, float], float | None]:
 
 
 def _by_task(found: Sequence[Entry]) -> dict[str, list[Entry]]:
-    """Return title → rows: one table per task, scale and kind of image."""
+    """Return title → rows: one table per task, scale and kind of image, and per group of restorers compared."""
     tables: dict[tuple[int, int, str], list[Entry]] = {}
     for entry in found:
         task, scale = entry.protocol.get("task", "restoration"), entry.protocol.get("scale", 1)
         title = TASKS[task] + (f" ×{scale}" if scale > 1 else "")
         title += ", grey" if entry.protocol.get("colour") == "grey" else ""
         tables.setdefault((list(TASKS).index(task), scale, title), []).append(entry)
-    return {key[2]: tables[key] for key in sorted(tables)}
+    whole: dict[str, list[Entry]] = {}
+    for key in sorted(tables):
+        groups = _apart(tables[key])
+        for group in groups:
+            protocols = ", ".join(unique(entry.row.protocol for entry in group))
+            whole[key[2] if len(groups) == 1 else f"{key[2]}: {protocols}"] = group
+    return whole
+
+
+def _apart(entries: Sequence[Entry]) -> list[list[Entry]]:
+    """Return the rows in groups of protocols that no restorer with parameters is in more than one of."""
+    groups: list[tuple[set[str], set[str]]] = []  # protocols, restorers
+    for entry in entries:
+        own = ({entry.row.protocol}, {entry.row.restorer} if entry.restorer.get("parameters") else set())
+        joined = [group for group in groups if group[0] & own[0] or group[1] & own[1]]
+        groups = [group for group in groups if group not in joined]
+        groups.append((own[0].union(*(g[0] for g in joined)), own[1].union(*(g[1] for g in joined))))
+    order = list(unique(entry.row.protocol for entry in entries))
+    groups.sort(key=lambda group: min(order.index(protocol) for protocol in group[0]))
+    return [[entry for entry in entries if entry.row.protocol in group[0]] for group in groups]
 
 
 def _summary(title: str, entries: Sequence[Entry]) -> str:

@@ -77,6 +77,22 @@ def test_every_metric_has_a_column_and_tasks_do_not_share_a_table(tmp_path):
     assert text.index("**Super-resolution ×4**") < text.index("**Denoising**")
 
 
+def test_restorers_that_share_no_protocol_have_tables_of_their_own(tmp_path):
+    folder = tmp_path / "results"
+    commit(folder, "a.json", result("set5-x4", "ours", [31.0, 32.0], parameters=5))
+    commit(folder, "b.json", result("set14-x4", "ours", [28.0, 29.0], parameters=5))
+    commit(folder, "c.json", result("set5-x4", "bicubic-x4", [28.0, 29.0]))
+    assert "**Super-resolution ×4**" in readme_tables(folder)
+    commit(folder, "d.json", result("urban-x4", "bicubic-x4", [22.0, 23.0]))
+    commit(folder, "e.json", result("urban-x4", "theirs", [24.0, 25.0], parameters=7))
+    text = readme_tables(folder)
+    assert (
+        "**Super-resolution ×4: set5-x4, set14-x4**" in text and "**Super-resolution ×4: urban-x4**" in text
+    )
+    last = text[text.index("urban-x4**") :]
+    assert "| theirs | 7 | 24.5000" in last and "| bicubic-x4 | 0 | 22.5000" in last and "ours" not in last
+
+
 def test_files_that_are_no_results_are_passed_over_and_two_that_disagree_are_refused(tmp_path):
     folder = tmp_path / "results"
     commit(folder, "a.json", result("set5-x4", "ours", [31.0, 32.0]))
