@@ -11,6 +11,7 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 
+from restoration.networks.placing import Place
 from restoration.restorers.card import Card
 from restoration.tiling import field_cache
 
@@ -230,6 +231,9 @@ def _randomised(network: nn.Module, gain: float) -> nn.Module:
     So no two paths cancel, and gradients through hundreds of layers stay within the range of doubles.
     """
     probe = copy.deepcopy(network).cpu().double().eval()
+    for module in probe.modules():
+        if isinstance(module, Place):
+            module.tell(rows=1, columns=1)  # noise that is the same everywhere, as tiles that know their place see it
     generator = torch.Generator().manual_seed(4)
     for parameter in probe.parameters():
         fan_in = math.prod(parameter.shape[1:]) if parameter.ndim > 1 else 1

@@ -122,7 +122,7 @@ def test_a_protocol_of_few_images_runs(tmp_path, pictures, name):
 def test_shipped_photographs_need_nothing(name, tmp_path):
     protocol = load_protocol(name)
     found = cases(protocol, tmp_path)
-    assert len(found) == 6
+    assert len(found) == (3 if name == "photos-pmrf-sr" else 6)
     first, again = load_sample(protocol, found[1], 1, 6), load_sample(protocol, found[1], 4, 9)
     assert torch.equal(first.degraded, again.degraded)  # whatever its place
     assert first.degraded.shape[-1] * protocol.scale == first.clean.shape[-1]

@@ -68,8 +68,11 @@ OTHERS = {
             "reflection",
             "reflection-misaligned",
             "low-light",
+            "reconstruction",
         )
     ),
+    *(f"photos-pmrf-{part}" for part in ("denoise", "sr", "inpaint", "colorize")),
+    *(f"{d}-reconstruction" for d in ("bsd100", "kodak24", "kodak5", "bsds-dev30")),
 }
 # what is cut off where it is neither nothing nor the scale
 BORDERS = {

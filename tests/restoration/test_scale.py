@@ -114,7 +114,7 @@ def test_dials_that_change_the_result_are_in_the_manifest(tmp_path):
     assert said(with_sampling(flow, seed=3)) == "network.seed none"
     assert said(load(tmp_path / "flow.safetensors", {"sigma": 0.2})) == "network.sigma none"
     assert said(with_perception(flow, 0)).startswith("perception none")
-    assert said(with_perception(flow, 0.3)) == "network.name posterior-mean-flow, perception none"
+    assert said(with_perception(flow, 0.3)) == "perception none"
     assert said(flow, ensemble=True) == "ensemble False"
     assert said(flow, consistent=True) == "consistent False"
     assert said(flow, wrap="x") == "wrap off"

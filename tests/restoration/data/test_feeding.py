@@ -84,14 +84,18 @@ def test_processes_tell_what_went_wrong(shards, data):
 
 def test_what_starts_undisturbed_sees_no_interrupt_and_its_parent_sees_it_after():
     asked = "import signal; print(signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, []))"
-    handler = signal.getsignal(signal.SIGINT)
-    with pytest.raises(KeyboardInterrupt), undisturbed():
-        os.kill(os.getpid(), signal.SIGINT)
-        child = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True)
-    assert child.stdout == "True\n" and signal.getsignal(signal.SIGINT) is handler
-    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
-    with undisturbed():
-        pass
+    handler, before = signal.default_int_handler, signal.getsignal(signal.SIGINT)
+    signal.signal(signal.SIGINT, handler)  # what a shell begins in the background ignores interrupts
+    try:
+        with pytest.raises(KeyboardInterrupt), undisturbed():
+            os.kill(os.getpid(), signal.SIGINT)
+            child = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True)
+        assert child.stdout == "True\n" and signal.getsignal(signal.SIGINT) is handler
+        assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+        with undisturbed():
+            pass
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_every_rank_tells_what_it_skips_and_only_the_first_how_long_it_waits(photos, data):

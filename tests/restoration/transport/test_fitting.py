@@ -255,7 +255,7 @@ def test_few_patches_and_missing_directions_are_said(command, folders):
     (("--set", "eps=0.0"), "transport: eps = 0, weighting = 0; expected 0 < eps < 1 and weighting ≥ 0"),
     (("--set", "blend=pixel"), "transport.blend = \"pixel\": expected 'pixels' or 'latents'; did you mean 'pixels'?"),
     (("--device", "cuda:77"), "--device cuda:77: not to be had here; expected auto, cpu"),
-    (("--posterior", "mean"), "'--posterior': Value error, 'mean' is not one of 'sample', 'mode'"),
+    (("--posterior", "mean"), "'--posterior': 'mean' is not one of 'sample', 'mode'; did you mean 'mode'?"),
     (("--restorer", "clean/0.png"), "clean/0.png: expected a weights file"),
     (("--out", "clean"), "--out clean: expected a name that ends in .safetensors"),
 ], ids=str)  # fmt: skip
