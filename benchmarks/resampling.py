@@ -11,7 +11,8 @@ from scipy.special import stdtr, stdtrit
 
 RESAMPLES = 5000
 LEVEL = 0.95
-KEPT = 1_000_000  # shares of resamples that are kept for the next study, and that are held at once
+HELD = 1_000_000  # shares of resamples that are held at once
+KEPT = 8_000_000  # and those that are kept, as counts, for the next study: 16 MB
 HALVINGS = 30  # of the range that a p value is looked for in
 
 
@@ -80,21 +81,20 @@ def shares(n: int, resamples: int = RESAMPLES, stream: int = 0) -> Iterator[NDAr
 
     So many at a time that memory does not grow with n.
     """
-    if n * resamples <= KEPT:
-        yield _kept_shares(n, resamples, stream)
-        return
-    rng, some = np.random.default_rng(stream), max(1, KEPT // n)
+    rng, some = np.random.default_rng(stream), max(1, HELD // n)
+    kept = _kept(n, resamples, stream) if n * resamples <= KEPT else None
     for start in range(0, resamples, some):
-        yield _drawn(rng, n, min(some, resamples - start))
+        stop = min(start + some, resamples)
+        yield (_drawn(rng, n, stop - start) if kept is None else kept[start:stop]) / n
 
 
 @lru_cache(maxsize=4)
-def _kept_shares(n: int, resamples: int, stream: int) -> NDArray[np.float64]:
-    return _drawn(np.random.default_rng(stream), n, resamples)
+def _kept(n: int, resamples: int, stream: int) -> NDArray[np.integer]:
+    return _drawn(np.random.default_rng(stream), n, resamples).astype(np.uint16)
 
 
-def _drawn(rng: np.random.Generator, n: int, resamples: int) -> NDArray[np.float64]:
-    return rng.multinomial(n, np.full(n, 1 / n), resamples) / n
+def _drawn(rng: np.random.Generator, n: int, resamples: int) -> NDArray[np.integer]:
+    return rng.multinomial(n, np.full(n, 1 / n), resamples)
 
 
 @lru_cache(maxsize=256)

@@ -307,7 +307,7 @@ def test_memory_does_not_grow_with_the_number_of_images():
     found = mean_interval(values, resamples=1000)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert peak < 8 * 6 * resampling.KEPT
+    assert peak < 8 * 6 * resampling.HELD
     whole = np.random.default_rng(0).multinomial(3000, np.full(3000, 1 / 3000), 1000) / 3000
     assert np.array_equal(np.concatenate(list(resampling.shares(3000, 1000))), whole)
     centred = values - values.mean()
