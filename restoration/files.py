@@ -31,8 +31,9 @@ def atomic(path: Path) -> Iterator[IO[bytes]]:
             stream.flush()
             os.fsync(stream.fileno())
             if not temporary.exists():
-                _name(stream, temporary)
-        os.replace(temporary, path)
+                _name(stream, path, temporary)
+        if temporary.exists():
+            os.replace(temporary, path)
     except OSError as error:
         if error.filename in (None, str(temporary)) or str(error.filename).startswith("/proc/self/fd/"):
             error.filename = str(path)  # what was to be written, not the temporary
@@ -41,11 +42,15 @@ def atomic(path: Path) -> Iterator[IO[bytes]]:
         temporary.unlink(missing_ok=True)
 
 
-def _name(stream: IO[bytes], path: Path) -> None:
-    """Give a file that has no name one."""
+def _name(stream: IO[bytes], path: Path, other: Path) -> None:
+    """Give a file that has no name one: ``path``, or ``other`` where that is taken, which no link replaces."""
     folder = os.open(path.parent, os.O_RDONLY)
     try:  # without a folder to start from, Python's call would not follow the link in /proc
-        os.link(f"/proc/self/fd/{stream.fileno()}", path, src_dir_fd=folder, follow_symlinks=True)
+        source = f"/proc/self/fd/{stream.fileno()}"
+        try:
+            os.link(source, path, src_dir_fd=folder, follow_symlinks=True)
+        except FileExistsError:
+            os.link(source, other, src_dir_fd=folder, follow_symlinks=True)
     finally:
         os.close(folder)
 

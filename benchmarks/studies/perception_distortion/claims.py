@@ -46,9 +46,8 @@ class Verdict:
     @property
     def numbers(self) -> str:
         """Return the numbers in one line."""
-        return "; ".join(
-            f"{what} {v if isinstance(v, Span) else f'{v:.4g}'}" for what, v in self.found.items()
-        )
+        told = {what: str(v) if isinstance(v, Span) else f"{v:.3g}" for what, v in self.found.items()}
+        return "; ".join(f"{what} {number}" for what, number in told.items()).replace(" -", " −")
 
     @property
     def line(self) -> str:
