@@ -1,6 +1,7 @@
 """Ranks under torchrun: start and stop, who am I, how parameters lie, averages over ranks."""
 
 import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -10,6 +11,10 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from restoration.errors import RequestError
+
+# seconds that gloo's threads have to let go of the last exchange's tensors, for which they need the interpreter: one that
+# is about to end would abort the process
+SETTLING = 0.2
 
 
 def rank() -> int:
@@ -82,6 +87,7 @@ def process_group(on: torch.device) -> Iterator[None]:
         dist.barrier()  # the one that leaves first would take the others' store with it
     finally:
         dist.destroy_process_group()
+        time.sleep(SETTLING)
 
 
 def spread(module: nn.Module, strategy: str, on: torch.device) -> None:

@@ -8,9 +8,8 @@ import torch
 
 from restoration.memory import trim
 
-BUDGET = (
-    512 << 20
-)  # bytes that a processor's tile may take: half as many cost SwinIR a third of its speed in margins
+# bytes that a processor's tile may take: half as many cost SwinIR a third of its speed, in margins
+BUDGET = 512 << 20
 BUDGET_SHARE = 0.02  # or, where it is more, this part of what is free
 MOST = 0.5  # of what is free
 WORDS = ("can't allocate memory", "not enough memory", "out of memory")

@@ -1,14 +1,10 @@
 """The method autoencoding: its loss is its formula, its draws are keyed, and what it trains gives latents."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
 
 from restoration.experiment import load
 from restoration.image import write_image
@@ -140,21 +136,10 @@ def test_a_run_learns_to_return_images_and_its_file_is_a_latent(experiment, tmp_
 
 @pytest.mark.slow
 @pytest.mark.parametrize("strategy", ["replicate", "fully-shard"])
-def test_two_processes_equal_one(experiment, strategy):
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    torchrun = ["-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone"]
-    for folder, launcher in (("one", []), ("two", torchrun)):
-        out = str(experiment.parent / folder)
-        command = ["-m", "restoration", "train", str(experiment), "--out", out, "--quiet", "--device", "cpu"]
-        chosen = (
-            f"distributed.strategy={strategy}",
-            "schedule.steps=3",
-            "schedule.micro_batches=2",
-            "optimizer.default.eps=1e-3",  # at 1e-8 Adam turns rounding in gradients near 0 into steps
-        )
-        settings = [part for setting in chosen for part in ("--set", setting)]
-        subprocess.run([sys.executable, *launcher, *command, *settings], check=True, env=environment)
-    one, two = (load_file(experiment.parent / f / "restorer.safetensors") for f in ("one", "two"))
+def test_two_processes_equal_one(experiment, strategy, by_one_and_two):
+    steps = ("schedule.steps=3", "schedule.micro_batches=2")
+    rounding = "optimizer.default.eps=1e-3"  # at 1e-8 Adam turns that of gradients near 0 into steps
+    one, two = by_one_and_two(experiment, (*steps, rounding, f"distributed.strategy={strategy}"))
     assert max(float((one[key] - two[key]).abs().max()) for key in one) < 1e-5
 
 

@@ -1,16 +1,12 @@
 """The invertible method: its three losses are their formulas, and one bijection learns from all of them."""
 
 import math
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
-from safetensors.torch import load_file
 
 from restoration.degradations.resize import Bicubic
 from restoration.experiment import load
@@ -191,13 +187,7 @@ def test_compiling_reaches_both_directions(experiment, compiled):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("strategy", ["replicate", "fully-shard"])
-def test_two_processes_equal_one(experiment, strategy):
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    torchrun = ["-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone"]
-    for folder, launcher in (("one", []), ("two", torchrun)):
-        out = str(experiment.parent / folder)
-        command = ["-m", "restoration", "train", str(experiment), "--out", out, "--quiet", "--device", "cpu"]
-        settings = ["--set", f"distributed.strategy={strategy}", "--set", "schedule.micro_batches=2"]
-        subprocess.run([sys.executable, *launcher, *command, *settings], check=True, env=environment)
-    one, two = (load_file(experiment.parent / f / "restorer.safetensors") for f in ("one", "two"))
+def test_two_processes_equal_one(experiment, strategy, by_one_and_two):
+    settings = ("schedule.micro_batches=2", f"distributed.strategy={strategy}")
+    one, two = by_one_and_two(experiment, settings)
     assert max(float((one[key] - two[key]).abs().max()) for key in one) < 1e-5

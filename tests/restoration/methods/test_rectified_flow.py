@@ -378,17 +378,10 @@ def test_short_training_learns_the_flow_of_the_gaussian_toy():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("strategy", ["replicate", "fully-shard"])
-def test_two_processes_equal_one(tiny, tmp_path, strategy):
+def test_two_processes_equal_one(tiny, tmp_path, strategy, by_one_and_two):
     tiny("unused")
     settings = ("schedule.micro_batches=2", f"distributed.strategy={strategy}", "validation.every=3")
-    chosen = [part for s in settings for part in ("--set", s)]
-    command = ["-m", "restoration", "train", str(tmp_path / "tiny.toml"), "--device", "cpu", *chosen]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    one = [sys.executable, *command, "--out", str(tmp_path / "one")]
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone"]
-    subprocess.run(one, check=True, env=environment)
-    subprocess.run([*torchrun, *command, "--out", str(tmp_path / "two")], check=True, env=environment)
-    a, b = (load_file(tmp_path / f / "restorer.safetensors") for f in ("one", "two"))
+    a, b = by_one_and_two(tmp_path / "tiny.toml", settings)
     assert a.keys() == b.keys() and any(k.startswith("posterior_mean.") for k in a)
     assert max(float((a[k] - b[k]).abs().max()) for k in a) < 1e-5
 
