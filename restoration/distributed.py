@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from restoration.errors import RequestError
 
-# seconds that gloo's threads have to let go of the last exchange's tensors, for which they need the interpreter: one that
-# is about to end would abort the process
+# seconds that gloo's threads have to let go of the last exchange's tensors, for which they need the interpreter: if it
+# ended before, the process would be aborted
 SETTLING = 0.2
 
 
