@@ -9,8 +9,9 @@ import math
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from restoration.benchmarks.studies.perception_distortion.arms import ARMS, TASKS, arms_of
 from restoration.benchmarks.studies.perception_distortion.claims import close_pairs, verdicts
@@ -22,7 +23,7 @@ from restoration.benchmarks.studies.perception_distortion.evaluating import (
     run_arm,
 )
 from restoration.benchmarks.studies.perception_distortion.page import write_page
-from restoration.benchmarks.studies.perception_distortion.records import read_records
+from restoration.benchmarks.studies.perception_distortion.records import Study, read_records
 from restoration.benchmarks.studies.perception_distortion.schedule import Job, run_all, with_needs
 from restoration.errors import RestorationError
 
@@ -99,14 +100,27 @@ def _run(options: argparse.Namespace) -> int:
         return 0
     failed = _run_jobs(place, [job for job in chosen if job.seed == 0 or ARMS[job.arm].learns], options)
     if not failed and not options.seeds and not options.arm:
-        pairs = close_pairs(read_records(results), options.task or list(TASKS))
+        pairs = close_pairs(_own_records(place), options.task or list(TASKS))
         more = [Job(task, arm, seed) for task, arm in pairs for seed in range(1, SEEDS)]
         failed = _run_jobs(place, more, options)
-    for verdict in verdicts(read_records(results)):
+    for verdict in verdicts(_own_records(place)):
         print(verdict.line)
     for job in failed:
         print(f"perception_distortion: {job}: not finished", file=sys.stderr)
     return 1 if failed else 0
+
+
+def _own_records(place: Place) -> Study:
+    """Return the records of this study: others beside them, of other photographs or experiments, are not read."""
+    photographs = place.photographs()
+
+    def wanted(record: Mapping[str, Any]) -> bool:
+        task, arm = TASKS.get(record["task"]), ARMS.get(record["arm"])
+        return bool(task and arm) and record["digest"] == identity_of(
+            place, photographs, task, arm, record["seed"]
+        )
+
+    return read_records(place.results, wanted)
 
 
 def _run_jobs(place: Place, wanted: Sequence[Job], options: argparse.Namespace) -> list[Job]:

@@ -23,26 +23,35 @@ CHOSEN = 25  # the steps at which arms are compared
 MEAN = "posterior-mean"
 
 
+SIZE = {  # of all tasks alike, whatever the shipped experiments have
+    "mean": {"steps": 4000, "network": {"widths": [24, 48, 72], "blocks": [1, 1, 2]}},
+    "flow": {"steps": 5000, "network": {"width": 24}},
+}
+
+
 @dataclass(frozen=True)
 class Task:
-    """A task of the paper at the study's size, as its two shipped experiments say: pmrf-NAME-small, and -mean."""
+    """A task of the paper at the study's size, else as its shipped experiments say: pmrf-NAME-small, and -mean."""
 
     name: str
+    degradation: Mapping[str, Any]
 
     @cached_property
     def mean(self) -> dict[str, Any]:
         """Return the experiment of the posterior mean."""
-        return read_toml(find(f"pmrf-{self.name}-small-mean"))
+        return self._sized(f"pmrf-{self.name}-small-mean", "mean")
 
     @cached_property
     def flow(self) -> dict[str, Any]:
         """Return the experiment of the flow from it."""
-        return read_toml(find(f"pmrf-{self.name}-small"))
+        return self._sized(f"pmrf-{self.name}-small", "flow")
 
-    @property
-    def degradation(self) -> dict[str, Any]:
-        """Return the degradation's table."""
-        return self.flow["data"]["degradation"]
+    def _sized(self, name: str, kind: str) -> dict[str, Any]:
+        document = read_toml(find(name))
+        document["data"]["degradation"] = dict(self.degradation)
+        document["schedule"]["steps"] = SIZE[kind]["steps"]
+        document["network"] |= SIZE[kind]["network"]
+        return document
 
     @property
     def sigma(self) -> float:
@@ -70,7 +79,15 @@ class Arm:
         return self.kind != "transport"
 
 
-TASKS = {name: Task(name) for name in ("denoise", "super-resolution", "inpainting", "colourisation")}
+TASKS = {
+    task.name: task
+    for task in (
+        Task("denoise", {"name": "pmrf-denoise", "sigma": 0.35}),
+        Task("super-resolution", {"name": "pmrf-sr", "factor": 4, "sigma": 0.05}),
+        Task("inpainting", {"name": "pmrf-inpaint", "ratio": 0.9, "sigma": 0.1}),
+        Task("colourisation", {"name": "pmrf-colorize", "sigma": 0.25}),
+    )
+}
 ADVERSARIAL = {
     "name": "adversarial", "weight": 0.02,
     "discriminator": {"name": "patch", "layers": 2, "width": 32, "norm": "spectral"},
@@ -90,7 +107,8 @@ ARMS = {
         *(
             Arm(
                 f"pmrf-sigma-{sigma:g}", f"PMRF, σ_s = {sigma:g}", "flow",
-                network={"source": "posterior-mean", "sigma": sigma}, tasks=("denoise",),
+                network={"source": "posterior-mean", "sigma": sigma},
+                tasks=tuple(task.name for task in TASKS.values() if task.sigma != sigma),
             )
             for sigma in OTHER_SIGMAS
         ),

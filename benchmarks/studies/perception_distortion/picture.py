@@ -17,7 +17,8 @@ from restoration.benchmarks.studies.perception_distortion.restoring import COUNT
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-DIALS = (0.0, 0.5, 1.0)  # α of transports that are drawn
+SAID = {"authors": "", "mean-free": ", mean-free"}  # the ways of transports in titles
+DIALS = (-1.0, -0.5, 0.0, 0.5, 1.0, 1.5, 2.0)  # α of transports that are drawn, and stand in the page's table
 
 
 @dataclass(frozen=True)
@@ -33,12 +34,10 @@ def curves(study: Study, task: str) -> list[tuple[str, list[Mark]]]:
     """Return what is drawn: every arm along its dial, PMRF along σ_s, and the transport along its photographs."""
     arms = [arm for arm in ARMS.values() if study.has(task, arm.name)]
     found = [
-        (
-            arm.title,
-            [_mark(study.each(task, arm.name, **settings), label) for label, settings in _settings(arm)],
-        )
+        (title, [_mark(study.each(task, arm.name, **settings), label) for label, settings in marks])
         for arm in arms
         if not arm.tasks
+        for title, marks in _dials(arm)
     ]
     sigmas = {arm.network["sigma"]: arm.name for arm in arms if arm.tasks and arm.network}
     if sigmas and study.has(task, "pmrf"):
@@ -49,7 +48,7 @@ def curves(study: Study, task: str) -> list[tuple[str, list[Mark]]]:
         of_count = [
             (f"{n}", study.variants(task, "transport", way="mean-free", photographs=n)) for n in COUNTS
         ]
-        found.append(("DOT by photographs", [_mark(draws, label) for label, draws in of_count]))
+        found.append(("DOT, mean-free, by photographs", [_mark(draws, label) for label, draws in of_count]))
     return found
 
 
@@ -85,13 +84,15 @@ def svg(study: Study, task: str) -> bytes:
     return stream.getvalue()
 
 
-def _settings(arm: Arm) -> Iterator[tuple[str, dict[str, float | str]]]:
+def _dials(arm: Arm) -> Iterator[tuple[str, list[tuple[str, dict[str, float | str]]]]]:
+    """Yield the curves of an arm: their titles, and the labels and settings of their marks."""
     if arm.kind == "flow":
-        yield from ((f"{steps}", {"steps": steps}) for steps in EULER)
+        yield arm.title, [(f"{steps}", {"steps": steps}) for steps in EULER]
     elif arm.kind == "transport":
-        yield from ((f"α = {alpha:g}", {"way": "mean-free", "alpha": alpha}) for alpha in DIALS)
+        for way, said in SAID.items():
+            yield arm.title + said, [(f"α = {alpha:g}", {"way": way, "alpha": alpha}) for alpha in DIALS]
     else:
-        yield "", {}
+        yield arm.title, [("", {})]
 
 
 def _mark(variants: Sequence[Mapping[str, Any]], label: str) -> Mark:

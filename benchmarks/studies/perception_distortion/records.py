@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -105,8 +105,10 @@ def sliced_of(variants: Sequence[Mapping[str, Any]]) -> Distance:
     return Distance(np.array(values), np.array(others), len(variants[0]["mse"]))
 
 
-def read_records(folder: Path) -> Study:
+def read_records(folder: Path, wanted: Callable[[Mapping[str, Any]], bool] | None = None) -> Study:
     """Return all records below a folder, which must be of the same photographs, and of the same training but for seeds.
+
+    With ``wanted``, those of which it is true.
 
     Raises:
         RequestError: a record does not belong to those before it.
@@ -115,6 +117,8 @@ def read_records(folder: Path) -> Study:
     photographs = None
     for path in sorted(folder.glob("*/*.json")):
         record = json.loads(path.read_text(encoding="utf-8"))
+        if wanted and not wanted(record):
+            continue
         own, photographs = record["photographs"]["sha256"], photographs or record["photographs"]["sha256"]
         seeds = found.setdefault((record["task"], record["arm"]), [])
         if own != photographs or (seeds and _learnt(record) != _learnt(seeds[0])):

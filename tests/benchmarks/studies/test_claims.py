@@ -5,6 +5,7 @@ import pytest
 
 from restoration.benchmarks.studies.perception_distortion.arms import ARMS, EULER, MEAN, TASKS
 from restoration.benchmarks.studies.perception_distortion.claims import (
+    DRAWN,
     NOT,
     OPEN,
     REPRODUCED,
@@ -65,7 +66,7 @@ def transports(task, arm, vertex=1.0, excess=0.0):
         for count in COUNTS:
             for draw in range(DRAWS):
                 distance = 4 + (excess if count < 32 else 0) + 0.01 * draw
-                drawn = variant({"way": way, "photographs": count, "draw": draw}, 0.014, distance)
+                drawn = variant({"way": way, "photographs": count, "draw": draw}, 0.014, distance, 0.004)
                 found.append(drawn | {"patch_w2_squared": 0.1, "before": 0.4})
     return record(task, arm, found)
 
@@ -207,6 +208,53 @@ def test_transport_dozen(excess, said):
         assert verdict("transport-dozen", study(excess=excess), way=way) == said
 
 
+def moved(of, count, distances):
+    """A study whose transports of so many photographs are these distances from the clean ones, by draw."""
+    whole = dict(of.records)
+    (only,) = whole["denoise", "transport"]
+    found = [
+        v | {"sliced_wasserstein": v["sliced_wasserstein"] | {"value": distances[v["settings"]["draw"]]}}
+        if v["settings"].get("photographs") == count
+        else v
+        for v in only["variants"]
+    ]
+    return Study(whole | {("denoise", "transport"): [only | {"variants": found}]})
+
+
+@pytest.mark.parametrize(
+    "distances, said",
+    [
+        ((9.0, 8.0, 9.5, 7.0, 16.0), OPEN),
+        ((11.0, 11.5, 12.0, 11.0, 12.5), NOT),
+        ((3.0, 2.5, 3.0, 3.5, 3.0), REPRODUCED),
+    ],
+)
+def test_a_gain_that_hangs_on_the_draw_is_inconclusive(distances, said):
+    """The posterior mean is 10 away."""
+    assert verdict("transport-dozen", moved(study(excess=-1.0), 32, distances)) == said
+
+
+def test_an_excess_that_hangs_on_the_draw_is_inconclusive():
+    assert verdict("transport-dozen", moved(study(excess=0.3), 12, (3.0, 4.5, 3.2, 5.5, 3.5))) == OPEN
+
+
+def test_vertices_of_other_draws_are_told_beside():
+    """Errors of 0.01 at x*, of 0.014 at its transport, and of 0.004 between: the vertex is at 1."""
+    (told,) = (
+        v for v in verdicts(study()) if (v.claim, v.task) == ("transport-parabola", "denoise, authors")
+    )
+    assert told.found[DRAWN] == pytest.approx((1.0, 1.0, 1.0), abs=0.01)
+
+
+def test_the_gans_vertex_is_told_beside_that_of_the_posterior_mean():
+    """Their parabolas are alike but for the vertex, at 1 and at 1.4."""
+    (told,) = (
+        v for v in verdicts(study()) if (v.claim, v.task) == ("transport-perceptual", "denoise, authors")
+    )
+    assert told.found["beyond that of x* by"] == pytest.approx((0.4, 0.4, 0.4), abs=0.01)
+    assert told.found["dB gained there"] > 0
+
+
 def test_a_parabola_is_found_with_its_vertex():
     alphas = np.array(ALPHAS)
     errors = 0.01 + 0.004 * (alphas[:, None] - np.linspace(0.9, 1.3, 30)) ** 2
@@ -289,7 +337,12 @@ def test_a_page_shows_every_arm_of_its_records(tmp_path):
     assert "| none (y itself) | 100.00 (" in text and "| 1.40 | 2.00 (" in text and f"{N} others" in text
     drawn = paths[1].read_text()
     assert all(f">{title}<" in drawn for title in shown) and "twice that" in drawn
-    assert ">DOT by photographs<" in drawn and ">PMRF by σ_s<" not in drawn
+    assert (
+        ">DOT, mean-free, by photographs<" in drawn
+        and ">DOT of the GAN, mean-free<" in drawn
+        and ">PMRF by σ_s<" not in drawn
+    )
+    assert "| DOT, mean-free, 12 photographs | " in text and "| DOT | 2.60; 5.00 | " in text
     assert "| authors, mean of draws | 1.40; " in text and "; 0.25 |" in text
     write_page(tmp_path / "again.md", found)
     assert (tmp_path / "again.md").read_text() == text and paths[1].read_text() == drawn

@@ -9,10 +9,13 @@ import pytest
 import torch
 
 from restoration.benchmarks.studies.perception_distortion import __main__ as command
-from restoration.benchmarks.studies.perception_distortion.arms import MEAN
+from restoration.benchmarks.studies.perception_distortion.arms import ARMS, MEAN, TASKS
+from restoration.benchmarks.studies.perception_distortion.evaluating import identity_of, write_record
 from restoration.benchmarks.studies.perception_distortion.page import FIGURES, page
 from restoration.benchmarks.studies.perception_distortion.picture import svg
 from restoration.benchmarks.studies.perception_distortion.records import read_records
+from restoration.benchmarks.studies.perception_distortion.schedule import Job
+from restoration.errors import RequestError
 from restoration.image import write_image
 
 ROOT = Path(__file__).parents[3]
@@ -71,6 +74,43 @@ def test_help_names_what_can_be_chosen(photographs, capsys):
     assert run("--help") == 0
     text = capsys.readouterr().out
     assert all(option in text for option in ("--task", "--arm", "--seeds", "--minutes", "--page"))
+
+
+def test_close_arms_are_trained_with_three_seeds(photographs, monkeypatch, capsys):
+    asked = []
+    monkeypatch.setattr(command, "_run_jobs", lambda place, jobs, options: asked.append(jobs) or [])
+    monkeypatch.setattr(
+        command, "close_pairs", lambda study, tasks: [(tasks[0], "pmrf"), (tasks[0], "naive")]
+    )
+    assert run("--task", "inpainting", *photographs) == 0
+    assert asked[1] == [Job("inpainting", arm, seed) for arm in ("pmrf", "naive") for seed in (1, 2)]
+    for narrower in (["--seeds", "1"], ["--arm", "pmrf"]):
+        assert run("--task", "inpainting", *narrower, *photographs) == 0
+    assert len(asked) == 4
+
+
+def test_records_of_another_study_beside_are_not_read(photographs, tmp_path):
+    place = command.Place(tmp_path / "work", tmp_path / "results", 2, "learnt", "measured")
+    task, arm = TASKS["denoise"], ARMS[MEAN]
+    own = identity_of(place, place.photographs(), task, arm, 0)
+    made = {"task": "denoise", "arm": MEAN, "seed": 0, "training": None, "variants": []}
+    write_record(place.record("denoise", MEAN, 0), made | {"digest": own, "photographs": {"sha256": "1"}})
+    for i, other in enumerate(({"digest": "other"}, {"digest": own, "arm": "older"}), 1):
+        write_record(place.record("denoise", MEAN, i), made | {"photographs": {"sha256": "2"}, **other})
+    assert list(command._own_records(place).records) == [("denoise", MEAN)]
+    with pytest.raises(RequestError, match="of other photographs than the records before it"):
+        read_records(place.results)
+
+
+def test_records_are_of_the_experiments_that_the_package_has():
+    for records in read_records(RESULTS).records.values():
+        for record in records:
+            place, seen = (
+                command.Place(Path(), RESULTS),
+                SimpleNamespace(identity=record["photographs"]["sha256"]),
+            )
+            task, arm = TASKS[record["task"]], ARMS[record["arm"]]
+            assert record["digest"] == identity_of(place, seen, task, arm, record["seed"])
 
 
 def written(drawn):
