@@ -97,7 +97,7 @@ def _picture(task: str) -> str:
     said = ", ".join(f"{key} {value:g}" for key, value in made.items())
     return (
         f"Degradation `{TASKS[task].degradation['name']}` ({said}); σ_s = {TASKS[task].sigma:g}.\n\n"
-        f"![The plane of {task}: error against the distance of patches]({FIGURES}/{task}.svg)"
+        f"![The planes of {task}: error against the distance of patches]({FIGURES}/{task}.svg)"
     )
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 SAID = {"authors": "", "mean-free": ", mean-free"}  # the ways of transports in titles
+LEGEND = 1.1  # inches below each panel
 DIALS = (-1.0, -0.5, 0.0, 0.5, 1.0, 1.5, 2.0)  # α of transports that are drawn, and stand in the page's table
 
 
@@ -30,26 +31,39 @@ class Mark:
     label: str = ""
 
 
-def curves(study: Study, task: str) -> list[tuple[str, list[Mark]]]:
-    """Return what is drawn: every arm along its dial, PMRF along σ_s, and the transport along its photographs."""
+Curves = list[tuple[str, list[Mark]]]
+
+
+def panels(study: Study, task: str) -> dict[str, Curves]:
+    """Return what is drawn, flows and transports apart; each beside the posterior mean and the GAN."""
     arms = [arm for arm in ARMS.values() if study.has(task, arm.name)]
-    found = [
+    kinds = (("mean", "gan"), ("flow",), ("transport",))
+    single, flows, transports = (_along(study, task, arms, of) for of in kinds)
+    if swept := _by_sigma(study, task, arms):
+        flows.append(("PMRF by σ_s", swept))
+    if study.has(task, "transport"):
+        drawn = {n: study.variants(task, "transport", way="mean-free", photographs=n) for n in COUNTS}
+        transports.append(("DOT, mean-free, by photographs", [_mark(v, f"{n}") for n, v in drawn.items()]))
+    found = {"flows": flows, "transports": transports}
+    return {what: [*single, *own] for what, own in found.items() if own or what == "flows"}
+
+
+def _along(study: Study, task: str, arms: Sequence[Arm], kinds: Sequence[str]) -> Curves:
+    """Return the arms of some kinds, each along its dial."""
+    return [
         (title, [_mark(study.each(task, arm.name, **settings), label) for label, settings in marks])
         for arm in arms
-        if not arm.tasks
+        if arm.kind in kinds and not arm.tasks
         for title, marks in _dials(arm)
     ]
+
+
+def _by_sigma(study: Study, task: str, arms: Sequence[Arm]) -> list[Mark]:
     sigmas = {arm.network["sigma"]: arm.name for arm in arms if arm.tasks and arm.network}
-    if sigmas and study.has(task, "pmrf"):
-        sigmas[TASKS[task].sigma] = "pmrf"
-        of_sigma = [(f"σ {s:g}", study.each(task, sigmas[s], steps=CHOSEN)) for s in sorted(sigmas)]
-        found.append(("PMRF by σ_s", [_mark(variants, label) for label, variants in of_sigma]))
-    if study.has(task, "transport"):
-        of_count = [
-            (f"{n}", study.variants(task, "transport", way="mean-free", photographs=n)) for n in COUNTS
-        ]
-        found.append(("DOT, mean-free, by photographs", [_mark(draws, label) for label, draws in of_count]))
-    return found
+    if not sigmas or not study.has(task, "pmrf"):
+        return []
+    sigmas[TASKS[task].sigma] = "pmrf"
+    return [_mark(study.each(task, sigmas[s], steps=CHOSEN), f"σ {s:g}") for s in sorted(sigmas)]
 
 
 def svg(study: Study, task: str) -> bytes:
@@ -60,28 +74,28 @@ def svg(study: Study, task: str) -> bytes:
     settings = {"svg.fonttype": "none", "svg.hashsalt": "study", "font.size": 10, "text.parse_math": False}
     stream = io.BytesIO()
     with mpl.rc_context(settings):
-        figure = Figure(SIZE, facecolor=LIGHT.ground)
-        axes = figure.add_subplot()
-        axes.grid(color=LIGHT.rule, linewidth=0.6)
-        axes.set_axisbelow(True)
-        _draw_bounds(axes, study, task)
-        for i, (title, found) in enumerate(curves(study, task)):
-            _draw_curve(axes, found, title, i)
-        axes.set_xlabel("mean squared error, better to the left", color=LIGHT.ink)
-        axes.set_ylabel(
-            "sliced Wasserstein distance of patches (levels of 255), better below", color=LIGHT.ink
-        )
-        axes.set_title(task, color=LIGHT.ink, fontsize=11, loc="left")
-        axes.legend(
-            loc="upper left",
-            bbox_to_anchor=(0, -0.14),
-            ncols=3,
-            frameon=False,
-            labelcolor=LIGHT.ink,
-            fontsize=9,
-        )
+        drawn = panels(study, task)
+        figure = Figure((SIZE[0], (SIZE[1] + LEGEND) * len(drawn)), facecolor=LIGHT.ground)
+        for axes, (what, found) in zip(
+            figure.subplots(len(drawn), squeeze=False)[:, 0], drawn.items(), strict=True
+        ):
+            _draw_panel(axes, study, task, found)
+            axes.set_title(f"{task}, {what}", color=LIGHT.ink, fontsize=11, loc="left")
+        figure.subplots_adjust(hspace=2 * LEGEND / SIZE[1])
         figure.savefig(stream, format="svg", metadata={"Date": None}, bbox_inches="tight")
     return stream.getvalue()
+
+
+def _draw_panel(axes: "Axes", study: Study, task: str, found: Curves) -> None:
+    axes.grid(color=LIGHT.rule, linewidth=0.6)
+    axes.set_axisbelow(True)
+    _draw_bounds(axes, study, task)
+    for i, (title, marks) in enumerate(found):
+        _draw_curve(axes, marks, title, i)
+    axes.set_xlabel("mean squared error, better to the left", color=LIGHT.ink)
+    axes.set_ylabel("sliced Wasserstein distance (levels of 255), better below", color=LIGHT.ink)
+    below = {"loc": "upper left", "bbox_to_anchor": (0, -0.14), "ncols": 3}
+    axes.legend(**below, frameon=False, labelcolor=LIGHT.ink, fontsize=9)
 
 
 def _dials(arm: Arm) -> Iterator[tuple[str, list[tuple[str, dict[str, float | str]]]]]:
