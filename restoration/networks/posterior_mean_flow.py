@@ -72,6 +72,7 @@ class PosteriorMeanFlow(Network):
         self.multiple = self.velocity.multiple // math.gcd(self.velocity.multiple, scale)
         if self.posterior_mean is not None:
             self.multiple = math.lcm(self.multiple, self.posterior_mean.multiple)
+            self.edge = self.posterior_mean.edge
         self.receptive_field = self._radius()
 
     def forward(self, degraded: Tensor) -> Tensor:

@@ -87,7 +87,7 @@ class Transport(Network):
         factor = self.latents.factor
         self.multiple = math.lcm(self.inner.multiple, factor // math.gcd(factor, self.scale))
         self.ratio = Fraction(self.scale, factor)
-        self.batch_statistics = self.inner.batch_statistics
+        self.batch_statistics, self.edge = self.inner.batch_statistics, self.inner.edge
         self.receptive_field = self._radius()
 
     def forward(self, degraded: Tensor) -> Tensor:

@@ -1,6 +1,5 @@
 """A network with its card: what is applied, scored and shipped."""
 
-import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -67,15 +66,15 @@ class Restorer(nn.Module):
 
         ``seed`` and ``steps`` replace those that the network was made with; ``seed`` is idle where nothing is drawn.
         """
-        keywords = inspect.signature(type(self.network)).parameters
-        if steps is not None and "steps" not in keywords:
+        from restoration.dials.sampling import taken, with_sampling  # here: it builds what is defined here
+
+        words = taken(self)
+        if steps is not None and "steps" not in words:
             raise ValueError(f"restorer '{self.card.name}' has no steps: it restores in one pass")
         if (mask is not None) != ("mask" in self.conditions):
             need = "needs a mask" if mask is None else "takes no mask"
             raise ValueError(f"restorer '{self.card.name}' {need}")
-        from restoration.dials.sampling import with_sampling  # here: it builds what is defined here
-
-        sampler = with_sampling(self, steps, seed if "seed" in keywords else None)
+        sampler = with_sampling(self, steps, seed if "seed" in words else None)
         return Restored(sampler(degraded if mask is None else torch.cat((degraded, mask), 1)))
 
 

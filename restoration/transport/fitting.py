@@ -263,6 +263,7 @@ def _distances(network: Transport, restored: Gaussian, clean: Gaussian) -> dict[
     """Return squared distances, for each number of a patch."""
     facts: dict[str, Any] = {"distance": float(gelbrich(restored, clean)) / len(clean.mean)}
     if not network.zero_shot:
+        facts["lacking"] = network.affine.lacking
         facts["noise"] = 0 if network.affine.root is None else network.affine.root.shape[1]
         facts["cost"] = float(network.affine.cost(restored)) / len(clean.mean)
     return facts
@@ -286,8 +287,9 @@ def _notes(facts: Mapping[str, Any]) -> tuple[str, ...]:
             "of more images, or a smaller --patch"
         )
     if facts.get("noise"):
+        which = "their place" if facts["noise"] == facts["lacking"] else f"the place of {facts['noise']}"
         notes.append(
-            f"restored patches lack {facts['noise']} of {numbers} directions; noise takes their place, so results "
+            f"restored patches lack {facts['lacking']} of {numbers} directions; noise takes {which}, so results "
             "depend on --seed"
         )
     if not (facts["paired"] or facts["mean_free"]):

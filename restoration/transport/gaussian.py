@@ -1,14 +1,16 @@
 """Optimal transport between two Gaussians in closed form, in double precision; sources without full rank included."""
 
+import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 EPS = 1e-7  # variance up to which nothing is known of a direction: of images in [0, 1], a tenth of a level of 255
 SYMMETRIC = 1e-9  # of the largest entry: differences that rounding explains
-DRAWN = 1e-11  # of the largest variance of the noise: what is drawn
+FAINT = 1e-11  # of the target's largest variance: directions up to it are constant, but for rounding
+ACROSS = 1e-12  # of the product of both total deviations: singular values of S_t^{1/2} S_s^{1/2} that are 0, likewise
 
 
 @dataclass(frozen=True)
@@ -21,11 +23,15 @@ class Gaussian:
 
 @dataclass(frozen=True)
 class Affine:
-    """``z ↦ matrix · z + shift + root · ε`` with ε ~ N(0, I); ``root`` (d, rank) is None where no noise is needed."""
+    """``z ↦ matrix · z + shift + root · ε`` with ε ~ N(0, I); ``root`` (d, rank) is None where no noise is needed.
+
+    ``lacking`` counts the directions in which the source is constant; noise is in those alone that the target has.
+    """
 
     matrix: Tensor
     shift: Tensor
     root: Tensor | None = None
+    lacking: int = 0
 
     @property
     def noise(self) -> Tensor:
@@ -48,7 +54,9 @@ class Affine:
         """Return ``(1 − α) · map + α · z``, whose noise has the covariance (1 − α)² S_w."""
         same = torch.eye(len(self.shift), dtype=self.shift.dtype, device=self.shift.device)
         root = None if self.root is None else (1 - alpha) * self.root
-        return Affine((1 - alpha) * self.matrix + alpha * same, (1 - alpha) * self.shift, root)
+        return replace(
+            self, matrix=(1 - alpha) * self.matrix + alpha * same, shift=(1 - alpha) * self.shift, root=root
+        )
 
 
 def between(source: Gaussian, target: Gaussian, eps: float = EPS) -> Affine:
@@ -56,13 +64,14 @@ def between(source: Gaussian, target: Gaussian, eps: float = EPS) -> Affine:
 
     A source of full rank has one map without noise, T = S_s^{-1/2} (S_s^{1/2} S_t S_s^{1/2})^{1/2} S_s^{-1/2}. Where
     an eigenvalue of S_s is not above ``eps``, the source is taken to be constant in its direction, and noise takes
-    the place of what is missing there (Adrai et al., 2023): no plan costs less.
+    the place of what the target has there (Adrai et al., 2023): no plan costs less.
     """
     if is_positive(source.covariance, eps):
-        matrix, root = _regular(source.covariance, target.covariance), None
+        matrix, root, lacking = _regular(source.covariance, target.covariance), None, 0
     else:
         matrix, root = _degenerate(source.covariance, target.covariance, eps)
-    return Affine(matrix, target.mean - matrix @ source.mean, root)
+        lacking = int((torch.linalg.eigvalsh(source.covariance) <= eps).sum())
+    return Affine(matrix, target.mean - matrix @ source.mean, root, lacking)
 
 
 def between_beside(source: Gaussian, target: Gaussian, untouched: Tensor, eps: float = EPS) -> Affine:
@@ -73,7 +82,8 @@ def between_beside(source: Gaussian, target: Gaussian, untouched: Tensor, eps: f
     rest = torch.linalg.qr(untouched, mode="complete").Q[:, untouched.shape[1] :]
     within = between(_seen(source, rest), _seen(target, rest), eps)
     matrix = rest @ within.matrix @ rest.T + untouched @ untouched.T
-    return Affine(matrix, rest @ within.shift, None if within.root is None else rest @ within.root)
+    root = None if within.root is None else rest @ within.root
+    return replace(within, matrix=matrix, shift=rest @ within.shift, root=root)
 
 
 def gelbrich(source: Gaussian, target: Gaussian) -> Tensor:
@@ -99,12 +109,6 @@ def is_symmetric(matrix: Tensor) -> bool:
     return bool((matrix - matrix.T).abs().max() <= SYMMETRIC * matrix.abs().max())
 
 
-def raised(matrix: Tensor, eps: float = 0.0) -> Tensor:
-    """Return the matrix with as much added to its diagonal as lifts its least eigenvalue to ``eps``, where below."""
-    lacking = (eps - torch.linalg.eigvalsh(matrix)[0]).clamp_min(0)
-    return matrix + lacking * torch.eye(len(matrix), dtype=matrix.dtype)
-
-
 def _regular(source: Tensor, target: Tensor) -> Tensor:
     root, inverse = square_root(source), _function(source, torch.Tensor.rsqrt)
     return _even(inverse @ square_root(root @ target @ root) @ inverse)
@@ -113,21 +117,22 @@ def _regular(source: Tensor, target: Tensor) -> Tensor:
 def _degenerate(source: Tensor, target: Tensor, eps: float) -> tuple[Tensor, Tensor | None]:
     """Return T_0 and a root of S_w with T_0 S_s T_0ᵀ + S_w = S_t, for S_s without directions of at most ``eps``.
 
-    The target must have all directions: it is raised where it has not.
+    With X Σ Yᵀ = S_t^{1/2} S_s^{1/2}, of the pairs of directions that are not at right angles, T_0 is
+    S_t^{1/2} X Yᵀ S_s^{-1/2} and S_w = S_t^{1/2} (I − X Xᵀ) S_t^{1/2}. The target may lack directions too.
     """
-    target = target if is_positive(target, eps) else raised(target, 2 * eps)
-    known = _function(source, lambda values: values * (values > eps))
-    pseudo = _function(source, lambda values: torch.where(values > eps, 1 / values, 0))
-    root, inverse = square_root(target), _function(target, torch.Tensor.rsqrt)
-    carried = root @ square_root(root @ known @ root) @ inverse  # S_t^{1/2} M S_t^{-1/2}
-    return carried @ pseudo, _root(target - carried @ pseudo @ carried.T)
+    root = _function(target, lambda values: torch.where(values > FAINT * values[-1], values, 0).sqrt())
+    known = _function(source, lambda values: torch.where(values > eps, values, 0).sqrt())
+    pseudo = _function(source, lambda values: torch.where(values > eps, values, math.inf).rsqrt())
+    left, values, right = torch.linalg.svd(root @ known)
+    met = int((values > ACROSS * root.norm() * known.norm()).sum())
+    return root @ left[:, :met] @ right[:met] @ pseudo, _root(root @ left[:, met:], target)
 
 
-def _root(covariance: Tensor) -> Tensor | None:
-    """Return L (d, rank) with L Lᵀ = ``covariance``; None where that is 0."""
-    values, vectors = torch.linalg.eigh(_even(covariance))
-    kept = values > DRAWN * values[-1].clamp_min(torch.finfo(values.dtype).tiny)
-    return vectors[:, kept] * values[kept].sqrt() if kept.any() else None
+def _root(factor: Tensor, target: Tensor) -> Tensor | None:
+    """Return L (d, rank) with L Lᵀ = F Fᵀ of a ``factor`` F, but for what is faint beside the target; None for 0."""
+    left, values, _ = torch.linalg.svd(factor, full_matrices=False)
+    kept = values.square() > FAINT * torch.linalg.eigvalsh(target)[-1]
+    return left[:, kept] * values[kept] if kept.any() else None
 
 
 def _seen(gaussian: Gaussian, basis: Tensor) -> Gaussian:

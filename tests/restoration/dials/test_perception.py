@@ -9,9 +9,11 @@ from restoration.dials.sampling import with_sampling
 from restoration.errors import RequestError
 from restoration.networks.dncnn import DnCnn
 from restoration.networks.ffdnet import FfdNet
+from restoration.networks.hdit import Hdit
 from restoration.networks.network import Network
 from restoration.networks.plainsr import PlainSr
 from restoration.networks.posterior_mean_flow import PosteriorMeanFlow
+from restoration.networks.swinir import SwinIrPacked
 from restoration.networks.velocity import VelocityUnet
 from restoration.restorers import Card, Restorer
 from restoration.weights import load, save
@@ -209,6 +211,36 @@ def test_restore_takes_steps_and_seed(flow):
         assert torch.equal(other, with_sampling(flow, steps=1, seed=5)(image))
         assert torch.equal(flow.restore(image).image, flow(image)) and flow.network.steps == 3
     assert (other - flow(image)).abs().max() > 1e-4
+
+
+@pytest.fixture
+def moved():
+    """A flow of networks with constants that no file holds, moved to another device and precision."""
+    mean = {"width": 8, "groups": [2], "heads": 2, "window": 4, "packing": 2, "enlargement": 2}
+    velocity = {
+        "widths": [16], "depths": [1], "attention": ["global"], "head": 8, "patch": 2, "mapping_width": 8,
+        "mapping_hidden": 8, "timed": True,
+    }  # fmt: skip
+    table = {
+        "name": "posterior-mean-flow", "steps": 2, "posterior_mean": {"name": "swinir-packed", **mean},
+        "velocity": {"name": "hdit", **velocity},
+    }  # fmt: skip
+    network = PosteriorMeanFlow(steps=2, posterior_mean=SwinIrPacked(**mean), velocity=Hdit(**velocity))
+    return Restorer(network, Card("flow", "denoising", table)).to("meta", torch.bfloat16)
+
+
+def test_other_steps_and_seeds_are_where_the_restorer_is_and_of_its_precision(moved):
+    own, other = (
+        {name: (tensor.device, tensor.dtype) for name, tensor in [*r.named_parameters(), *r.named_buffers()]}
+        for r in (moved, with_sampling(moved, seed=2, steps=1))
+    )
+    assert own == other and any(name.endswith(".freqs") for name in own)
+
+
+@pytest.mark.slow
+def test_a_restorer_elsewhere_takes_steps_and_seed(moved):
+    image = torch.rand(1, 3, 16, 16, device="meta", dtype=torch.bfloat16)
+    assert moved.restore(image, seed=2, steps=1).image.shape == image.shape
 
 
 @pytest.mark.parametrize("options", [{}, {"wrap": "both"}, {"ensemble": True}])

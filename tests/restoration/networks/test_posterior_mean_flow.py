@@ -2,18 +2,22 @@
 
 import copy
 import math
+from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+from restoration.experiment import load
 from restoration.losses.flow import enlarged
 from restoration.networks.diffusers_unet import DiffusersUnet
+from restoration.networks.ffdnet import FfdNet
 from restoration.networks.network import Network
 from restoration.networks.placing import placed_noise
 from restoration.networks.plainsr import PlainSr
 from restoration.networks.posterior_mean_flow import PosteriorMeanFlow
 from restoration.networks.unet import ResUnet
+from restoration.parts import build_network
 
 # clean = 0.5 + 0.1·x, degraded = 0.5 + 0.1·(x + n), x and n ~ N(0, 1) in every pixel: in units of 0.1 the scalar
 # Gaussian of the closed forms, with s = 1 and a = 1/2; five standard deviations lie within [0, 1]
@@ -230,6 +234,31 @@ def test_reach_is_that_of_every_call_of_the_velocity():
         ({"source": "degraded", "velocity": DiffusersUnet(**DIFFUSERS)}, None),
     ):  # fmt: skip
         assert PosteriorMeanFlow(width=4, **keywords).receptive_field == reach
+
+
+def test_border_is_continued_as_the_posterior_mean_asks():
+    small = FfdNet(channels=3, width=4, depth=3)
+    assert PosteriorMeanFlow(posterior_mean=small, width=4).edge == small.edge == "repeated"
+    assert PosteriorMeanFlow(posterior_mean=Wiener(), width=4).edge == "mirrored"
+
+
+def test_reach_is_what_the_page_says():
+    page = " ".join((Path(__file__).parents[3] / "docs" / "methods.md").read_text().split())
+    mean = build_network(load("pmrf-denoise-small-mean"))
+    once, twice, flow, whole = (
+        PosteriorMeanFlow(steps=steps, **keywords).receptive_field
+        for steps, keywords in (
+            (1, {"source": "degraded"}),
+            (2, {"source": "degraded"}),
+            (25, {"source": "degraded"}),
+            (25, {"posterior_mean": mean}),
+        )
+    )
+    assert (
+        f"One call of the velocity's U-Net sees {once} pixels far, and each further call adds {twice - once}: "
+        f"{flow:,} for K = 25. The posterior mean's own comes on top: with the {mean.receptive_field} of "
+        f"`pmrf-denoise-small-mean`, the restorer's is {whole:,}."
+    ) in page
 
 
 def test_reach_with_posterior_mean_and_enlargement_bounds_the_gradient():

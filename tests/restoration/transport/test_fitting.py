@@ -7,9 +7,14 @@ import numpy as np
 import pytest
 import torch
 
+from restoration.apply import restore_image
 from restoration.cli import main
+from restoration.dials.perception import with_perception
+from restoration.dials.sampling import with_sampling
 from restoration.image import read_samples, to_float, write_image
 from restoration.networks.dncnn import DnCnn
+from restoration.networks.ffdnet import FfdNet
+from restoration.networks.posterior_mean_flow import PosteriorMeanFlow
 from restoration.restorers import Card
 from restoration.transport.gaussian import gelbrich
 from restoration.transport.patches import Moments, moments
@@ -170,6 +175,131 @@ def test_a_network_travels_with_its_origin(command, folders):
     assert found.card.network["inner"]["restorer"] == "inner.safetensors"
     assert found.card.network["inner"]["sha256"] == inner.digest == found.card.training["sha256"]
     assert found.card.task == "denoising"
+
+
+def drawing(path):
+    """Write a flow of 3 steps around a posterior mean, at random."""
+    torch.manual_seed(0)
+    mean = {"name": "dncnn", "width": 4, "depth": 3, "channels": 3}
+    network = PosteriorMeanFlow(width=8, steps=3, posterior_mean=DnCnn(width=4, depth=3, channels=3))
+    with torch.no_grad():
+        for parameter in network.velocity.parameters():
+            parameter.add_(0.05 * torch.randn_like(parameter))
+    table = {"name": "posterior-mean-flow", "width": 8, "steps": 3, "posterior_mean": mean}
+    save(path, network.eval(), Card("flow", "denoising", table))
+
+
+@pytest.mark.slow
+def test_seed_steps_and_solver_are_those_of_the_flow_within(command, folders):
+    drawing(folders / "flow.safetensors")
+    code, _, err = command(*FIT, "--restorer", "flow.safetensors", "--patch", 3, "--images", 2)
+    assert code == 0, err
+    found, flow = load("a.safetensors"), load("flow.safetensors")
+    assert found.network.affine.root is None  # nothing is drawn but by the flow
+    image = texture(3)
+    pictures = [found(image)]
+    for keywords in ({"seed": 1}, {"seed": 2}, {"steps": 2}, {"solver": "heun"}, {"seed": 1, "steps": 1}):
+        options = [word for key, value in keywords.items() for word in (f"--{key}", value)]
+        words = ("apply", "a.safetensors", "test/t0.png", "--out", "b.png", "--overwrite", "--quiet")
+        code, _, err = command(*words, *options)
+        assert code == 0, err
+        made, inner = with_sampling(found, **keywords), with_sampling(flow, **keywords)
+        assert torch.allclose(made.network.inner(image), inner(image), atol=1e-5)
+        assert made.card.network["inner"].items() >= keywords.items() and made.digest == found.digest
+        assert made.network.seed == keywords.get("seed", 0)
+        assert all((made(image) - other).abs().max() > 1e-4 for other in pictures)
+        pictures.append(made(image))
+        given = to_float(read_samples(folders / "test" / "t0.png"))
+        written = to_float(read_samples(folders / "b.png"))
+        assert (restore_image(made, given).clamp(0, 1) - written).abs().max() < 0.6 / 255
+        if "solver" not in keywords:
+            assert torch.allclose(found.restore(image, **keywords).image, made(image), atol=1e-5)
+    assert found.card.network["inner"]["seed"] == found.network.inner.seed == 0
+    assert with_sampling(found, steps=3) is found
+    code, _, err = command("apply", "a.safetensors", "test/t0.png", "--out", "c.png", "--steps", 0)
+    assert (code, err) == (
+        2, "restoration: --steps 0: network.inner: scale = 1, steps = 0; expected numbers from 1\n"
+    )  # fmt: skip
+
+
+def test_seed_and_steps_hold_along_the_dial(command, folders):
+    drawing(folders / "flow.safetensors")
+    assert command(*FIT, "--restorer", "flow.safetensors", "--patch", 3, "--images", 2)[0] == 0
+    found, flow, image = load("a.safetensors"), load("flow.safetensors"), texture(3)
+    for p in (0, 0.5, 1, 1.5):
+        first = with_perception(with_sampling(found, steps=2, seed=1), p)
+        after = with_sampling(with_perception(found, p), steps=2, seed=1)
+        again = with_perception(found, p).restore(image, steps=2, seed=1)
+        assert torch.allclose(first(image), after(image), atol=1e-5)
+        assert torch.allclose(again.image, after(image), atol=1e-5)
+        assert after.card.network["inner"] == first.card.network["inner"]
+    low = with_sampling(with_perception(found, 0), steps=2, seed=1)
+    assert torch.allclose(low(image), with_sampling(flow, steps=2, seed=1)(image), atol=1e-5)
+
+
+def test_steps_and_solver_are_refused_where_nothing_within_takes_them(command, folders):
+    assert command(*FIT, "--patch", 3)[0] == 0
+    for option, value, what in (
+        ("--steps", 2, "restores in one pass; expected a restorer with steps, such as a posterior-mean flow"),
+        ("--solver", "heun", "follows no flow; expected a posterior-mean flow"),
+    ):
+        code, _, err = command("apply", "a.safetensors", "test/t0.png", "--out", "b.png", option, value)
+        assert (code, err) == (2, f"restoration: {option} {value}: 'a' {what}\n")
+
+
+def test_grey_images_through_a_restorer_of_colours_are_given_no_noise(command, folders):
+    """Both sides lack the 50 directions of colour: none is to be drawn, and results depend on no seed."""
+    torch.manual_seed(0)
+    table = {"name": "dncnn", "width": 4, "depth": 3, "channels": 3}
+    save(folders / "rgb.safetensors", DnCnn(**{k: v for k, v in table.items() if k != "name"}).eval(),
+         Card("rgb", "denoising", table))  # fmt: skip
+    for folder in ("clean", "blurred"):
+        for path in (folders / folder).iterdir():
+            write_image(path, to_float(read_samples(path)).mean(1, keepdim=True))
+    code, out, err = command(*FIT, "--restorer", "rgb.safetensors", "--json")
+    assert code == 0, err
+    found = json.loads(out)
+    assert (found["numbers"], found["lacking"], found["noise"]) == (75, 50, 0)
+    assert not any("--seed" in note for note in found["notes"])
+    restorer, image = load("a.safetensors"), to_float(read_samples(folders / "blurred" / "0.png"))
+    assert torch.allclose(with_sampling(restorer, seed=1)(image), restorer(image), atol=1e-6)
+
+
+def test_noise_is_said_to_be_where_clean_images_have_what_restored_ones_lack(command, folders):
+    (folders / "flat").mkdir()
+    for path in (folders / "clean").iterdir():
+        grey = to_float(read_samples(path)).mean(1, keepdim=True)
+        write_image(path, grey)
+        write_image(folders / "flat" / path.name, torch.full_like(grey, 0.5))
+    code, _, err = command(*FIT, "--degraded", "flat")
+    assert code == 0 and err.splitlines() == [
+        "restored patches lack 75 of 75 directions; noise takes the place of 25, so results depend on --seed"
+    ]
+
+
+@pytest.mark.parametrize("size", [(33, 37), (34, 38)])
+@pytest.mark.parametrize("mean_free", [True, False])
+def test_border_is_the_restorers_in_fitting_and_applying(command, folders, size, mean_free):
+    """A transport of a restorer's results to themselves is the restorer, at any size and in tiles."""
+    torch.manual_seed(0)
+    table = {"name": "ffdnet", "width": 8, "depth": 3, "channels": 3}
+    inner = FfdNet(width=8, depth=3, channels=3).eval()
+    save(folders / "ffdnet.safetensors", inner, Card("ffdnet", "denoising", table))
+    (folders / "odd").mkdir()
+    for i in range(3):
+        write_image(folders / "odd" / f"{i}.png", texture(i)[..., : size[0], : size[1]])
+    words = ["--restorer", "ffdnet.safetensors", "--clean", "odd", "--degraded", "odd", "--patch", 3]
+    code, _, err = command(*FIT, *words, "--mean-free" if mean_free else "--no-mean-free")
+    assert code == 0, err
+    found, alone = load("a.safetensors"), load("ffdnet.safetensors")
+    pictures = [to_float(read_samples(folders / "odd" / f"{i}.png")) for i in range(3)]
+    made = [restore_image(alone, image, precision="fp32") for image in pictures]
+    source = sum((moments(image, 3) for image in made), Moments.none(27)).gaussian()
+    assert torch.allclose(found.network.statistics.source_covariance, source.covariance, atol=1e-10)
+    found.network.fit(source, source, (3, 3))
+    for tile in ("off", 16):
+        for image, wanted in zip(pictures, made, strict=True):
+            assert (restore_image(found, image, tile=tile, precision="fp32") - wanted).abs().max() < 1e-4
 
 
 def test_grey_networks_take_colours_one_by_one(command, folders):

@@ -9,7 +9,6 @@ from restoration.transport.gaussian import (
     between_beside,
     gelbrich,
     is_positive,
-    raised,
     square_root,
 )
 
@@ -88,18 +87,73 @@ def test_the_branch_is_taken_where_the_least_eigenvalue_is_not_above_eps():
     assert not is_positive(source.covariance + torch.triu(torch.ones(6, 6), 1).double(), 0)  # not symmetric
 
 
-def test_both_without_full_rank_reach_the_target_but_for_eps():
-    source, target = gaussian(0, rank=2), gaussian(1, rank=3)
-    map_ = between(source, target, eps=1e-7)
-    made = map_.matrix @ source.covariance @ map_.matrix.T + map_.noise
-    assert (made - target.covariance).abs().max() < 1e-6
+def within(seed, basis, rank=None):
+    """Return a distribution of the span of ``basis`` (d, k) alone."""
+    own = gaussian(seed, basis.shape[1], rank)
+    return Gaussian(basis @ own.mean, basis @ own.covariance @ basis.T)
 
 
-def test_eigenvalues_are_raised_by_what_lacks():
-    matrix = torch.diag(torch.tensor([-0.5, 1.0]).double())
-    assert torch.equal(raised(matrix), torch.diag(torch.tensor([0.0, 1.5]).double()))
-    assert torch.linalg.eigvalsh(raised(matrix, 0.25))[0] == pytest.approx(0.25)
-    assert torch.equal(raised(gaussian(0).covariance), gaussian(0).covariance)
+def turned(size, columns):
+    drawn = torch.randn(size, columns, generator=torch.Generator().manual_seed(5), dtype=torch.double)
+    return torch.linalg.qr(drawn).Q
+
+
+@pytest.mark.parametrize(("ranks", "noise"), [((2, 3), 1), ((3, 2), 0), ((3, 3), 0), ((5, 2), 0)])
+def test_noise_is_in_directions_that_the_target_has(ranks, noise):
+    source, target = gaussian(0, rank=ranks[0]), gaussian(1, rank=ranks[1])
+    map_ = between(source, target)
+    assert map_.lacking == 6 - ranks[0]
+    assert (0 if map_.root is None else map_.root.shape[1]) == noise
+    assert far(map_.image_of(source).covariance, target.covariance) < 1e-10
+    assert float(map_.cost(source)) == pytest.approx(float(gelbrich(source, target)), rel=1e-6)
+
+
+@pytest.mark.parametrize("rank", [25, 20])
+def test_two_of_one_subspace_are_transported_within_it(rank):
+    """As of grey images in three colours: what both lack is no noise, and the map is that of one colour."""
+    basis = turned(75, 25)
+    source, target = within(0, basis, rank), within(1, basis)
+    map_ = between(source, target)
+    inner = between(*(Gaussian(basis.T @ g.mean, basis.T @ g.covariance @ basis) for g in (source, target)))
+    assert map_.lacking == 50 + 25 - rank
+    assert (0 if map_.root is None else map_.root.shape[1]) == 25 - rank
+    assert far(map_.matrix, basis @ inner.matrix @ basis.T) < 1e-9
+    assert far(map_.image_of(source).covariance, target.covariance) < 1e-10
+
+
+def test_a_direction_that_only_the_source_has_fills_none_of_the_targets():
+    source, target = (
+        Gaussian(torch.zeros(3).double(), torch.diag(torch.tensor(v)).double())
+        for v in ([1.0, 2.0, 0.0], [1.0, 0.0, 4.0])
+    )
+    basis = turned(3, 3)
+    source, target = (Gaussian(g.mean, basis @ g.covariance @ basis.T) for g in (source, target))
+    map_ = between(source, target)
+    only = basis[:, :1]
+    assert torch.allclose(map_.matrix, only @ only.T, atol=1e-6)
+    assert torch.allclose(map_.noise, 4 * basis[:, 2:] @ basis[:, 2:].T, atol=1e-10)
+
+
+def test_the_least_variances_that_count_are_mapped_exactly():
+    """Variances of 1e-6 beside those of 4, which the product of both matrices, 1e-12, would lose."""
+    basis, seen = turned(6, 6), torch.tensor([0, 1e-6, 1e-6, 0.1, 1, 4]).double()
+    wanted = torch.tensor([0.5, 1e-6, 2e-6, 0.2, 1, 3]).double()
+    source, target = (Gaussian(torch.zeros(6).double(), (basis * v) @ basis.T) for v in (seen, wanted))
+    map_ = between(source, target)
+    expected = torch.where(seen > 0, wanted / seen, 0).sqrt()
+    assert torch.allclose((basis.T @ map_.matrix @ basis).diag(), expected, rtol=1e-6)
+    assert torch.allclose(map_.noise, 0.5 * basis[:, :1] @ basis[:, :1].T, atol=1e-9)
+
+
+def test_a_target_that_lacks_what_the_source_has_gets_noise_where_it_has_more():
+    """Seen and wanted meet in faint directions alone: those of the most variance are at right angles."""
+    basis, values = turned(6, 6), torch.tensor([0, 1e-6, 1e-6, 0.1, 1, 4]).double()
+    source, target = (
+        Gaussian(torch.zeros(6).double(), (basis * v) @ basis.T) for v in (values, values.flip(0))
+    )
+    map_ = between(source, target)
+    assert torch.allclose(map_.noise, 4 * basis[:, :1] @ basis[:, :1].T, atol=1e-9)
+    assert (map_.matrix @ basis[:, 5]).abs().max() < 1e-9
 
 
 @pytest.mark.parametrize("rank", [None, 3])
