@@ -2,7 +2,8 @@
 
 An experiment says ``posterior_mean = "denoise-color-small"``. Checked, that is the table of the restorer's network
 with two keys beside, ``restorer`` and ``sha256``. A file that is written of it needs no other file to be read again.
-The name may also be that of an experiment: then it is the restorer that training it makes, in its usual run folder.
+The name may also be that of an experiment: then it is the restorer that training it has made, in its usual run folder,
+else the one of that name in the package.
 """
 
 import typing
@@ -36,9 +37,25 @@ def fill(network: Any, spec: Mapping[str, Any], where: str) -> None:  # noqa: AN
 
 def untrained(spec: Mapping[str, Any]) -> dict[str, str]:
     """Return the experiments whose restorers a network's table names before they are there: key → name."""
-    found = {key: spec[key] for key in _within(spec) if isinstance(spec.get(key), Mapping)}
-    awaited = {key: _awaited(table) for key, table in found.items()}
-    return {key: name for key, name in awaited.items() if name}
+    return {key: table["restorer"] for key, table in _named(spec).items() if _awaited(table["restorer"])}
+
+
+def taken(spec: Mapping[str, Any]) -> dict[str, str]:
+    """Return in words which file each restorer that a network's table names is taken from, where it is there."""
+    from restoration.weights import shipped
+
+    found = {
+        key: _file(table["restorer"], table.get("sha256", ""))
+        for key, table in _named(spec).items()
+        if not _awaited(table["restorer"])
+    }
+    return {key: f"{file} of the package" if file in shipped() else file for key, file in found.items()}
+
+
+def _named(spec: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """Return the tables within a network's table that name a restorer."""
+    found = {key: spec.get(key) for key in _within(spec)}
+    return {k: table for k, table in found.items() if isinstance(table, Mapping) and "restorer" in table}
 
 
 def _within(spec: Mapping[str, Any]) -> list[str]:
@@ -55,14 +72,10 @@ def _within(spec: Mapping[str, Any]) -> list[str]:
 
 def _table(source: str, where: str) -> Spec:
     from restoration import experiment
-    from restoration.weights import shipped
 
-    if source in experiment.shipped() and source not in shipped() and not Path(source).exists():
-        made = _made_by(source)
-        if not made.exists():
-            return {**experiment.load(source).network, "restorer": made.as_posix()}
-        source = made.as_posix()
-    restorer = _load(source, where)
+    if _awaited(source):
+        return {**experiment.load(source).network, "restorer": source}
+    restorer = _load(_file(source), where)
     if restorer.digest is None:
         raise ConfigError(f'{where} = "{source}": a baseline; expected a restorer with a network')
     return {**restorer.card.network, "restorer": source, "sha256": restorer.digest}
@@ -73,13 +86,29 @@ def _made_by(name: str) -> Path:
     return Path("runs") / name / "restorer.safetensors"
 
 
-def _awaited(table: Mapping[str, Any]) -> str:
-    """Return the name of the experiment that makes a table's restorer, where it is not there yet."""
-    from restoration.experiment import shipped
+def _file(source: str, sha256: str = "") -> str:
+    """Return what to load for a name or file: what training the experiment of that name has made comes first.
 
-    path = Path(str(table.get("restorer", "")))
-    name = path.parent.name
-    return name if path == _made_by(name) and name in shipped() and not path.exists() else ""
+    It does not where the one in the package is known to be meant, by its ``sha256``.
+    """
+    from restoration import experiment
+    from restoration.catalogue import digest
+    from restoration.weights import shipped
+
+    made, packaged = _made_by(source), shipped().get(source)
+    if source not in experiment.shipped() or not made.exists():
+        return source
+    meant = digest(packaged) == sha256 if packaged else Path(source).exists()
+    return source if meant else made.as_posix()
+
+
+def _awaited(source: str) -> bool:
+    """Return whether a name is that of an experiment whose restorer is not there yet."""
+    from restoration import experiment
+    from restoration.weights import shipped
+
+    there = source in shipped() or _made_by(source).exists() or Path(source).exists()
+    return source in experiment.shipped() and not there
 
 
 def _fill(network: Any, table: Mapping[str, Any], where: str) -> None:  # noqa: ANN401
@@ -90,21 +119,22 @@ def _fill(network: Any, table: Mapping[str, Any], where: str) -> None:  # noqa: 
         if any(p.requires_grad for p in network.parameters()):
             return
         raise ConfigError(f"{where}: expected the name or file of a restorer; a bare network knows nothing")
-    if name := _awaited(table):
+    source = table["restorer"]
+    if _awaited(source):
         raise ConfigError(
-            f"{where}: {table['restorer']} is not there; restoration train {name} makes it, "
+            f"{where}: {_made_by(source)} is not there; restoration train {source} makes it, "
             f"or set {where} to another restorer's name or file"
         )
-    restorer = _load(table["restorer"], where)
+    restorer = _load(_file(source, table.get("sha256", "")), where)
     if table.get("sha256", restorer.digest) != restorer.digest:
         raise ConfigError(
-            f'{where}.restorer = "{table["restorer"]}": has changed; expected the file with sha256 {table["sha256"]}'
+            f'{where}.restorer = "{source}": has changed; expected the file with sha256 {table["sha256"]}'
         )
     # foreign files come without the shell that a table builds
     prefix = "adapter." if isinstance(restorer.network, Adapter) else ""
     state = {prefix + name: value for name, value in restorer.network.state_dict().items()}
     if complaint := difference(network.state_dict(), state):
-        raise ConfigError(f'{where}.restorer = "{table["restorer"]}": not of this network: {complaint}')
+        raise ConfigError(f'{where}.restorer = "{source}": not of this network: {complaint}')
     network.load_state_dict(state)
 
 

@@ -84,6 +84,7 @@ class Method(ABC):
     """
 
     stack: Stack
+    keeps_best: bool = True  # of all validations, beside the last checkpoints
 
     @abstractmethod
     def groups(self) -> dict[str, nn.Module]:

@@ -52,6 +52,8 @@ def run(
         prepared.progress = progress
         prepared.note = progress.note if distributed.rank() == 0 else _later_rank_note(quiet)
         progress.note(f"{experiment.name} in {folder}" + (" (resumed)" if state == "resume" else ""))
+        for key, file in frozen.taken(experiment.network).items():
+            progress.note(f"network.{key}: {file}")
         for line in prepared.data.source.remarks:
             progress.note(f"data: skipped {line}")
         restorer = train(prepared)
@@ -79,6 +81,8 @@ def dry_run(experiment: Experiment, folder: Path, device: torch.device) -> str:
     if saved := checkpoint.every(folder / "checkpoints"):
         check_identity(identity(prepared.data.source), checkpoint.record_of(saved[-1]).get("data"))
     facts = description(prepared)
+    for key, file in frozen.taken(experiment.network).items():
+        facts["takes"] = f"network.{key}: {file}"
     for key, name in frozen.untrained(experiment.network).items():
         facts["waits for"] = f"network.{key}: restoration train {name}"
     if experiment.initial:

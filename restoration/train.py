@@ -286,6 +286,8 @@ def _validated(run: Run, logs: Log | None, done: int) -> None:
     run.progress(done, {f"validation/{k}": v for k, v in scores.items()})
     score = next(iter(scores.values()))
     run.record.scores = scores
+    if not run.method.keeps_best:
+        return
     sign = -1 if getattr(run.validate, "better", "higher") == "lower" else 1
     best = run.record.best
     if math.isfinite(score) and (best is None or sign * score > sign * best[1]):

@@ -17,7 +17,10 @@ class RectifiedFlow(Method):
     The velocity learns; the source z_0 is what network posterior-mean-flow starts from (Ohayon et al., 2025). The
     stack's term rectified-flow is the regression of the velocity on ``clean − z_0``; where it is missing it is added
     with its defaults and weight 1. Other terms see the same one-step estimate. What ships integrates the velocity.
+    A step of validation is never the best: detail that is drawn costs fidelity, so the least trained would have most.
     """
+
+    keeps_best = False
 
     def __init__(self, network: nn.Module, stack: Stack) -> None:
         if not isinstance(network, PosteriorMeanFlow):

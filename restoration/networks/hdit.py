@@ -102,7 +102,9 @@ class Hdit(Network):
         grid = _through(self.mid_level, grid, condition)
         for level, split in zip(reversed(self.up_levels), reversed(self.splits), strict=True):
             grid = _through(level, split(grid, skips.pop()), condition)
-        return spread(self.patch_out["proj"](self.out_norm(grid)), self.patch).permute(0, 3, 1, 2)
+        result = spread(self.patch_out["proj"](self.out_norm(grid)), self.patch).permute(0, 3, 1, 2)
+        # no view: what shards parameters hooks onto the result, and may lose a view's hook
+        return result.clone(memory_format=torch.contiguous_format)
 
     def _condition(self, image: Tensor, t: Tensor | None) -> Tensor:
         """Return what the layers are scaled by: ``(N, mapping width)``; a missing time has features of one."""

@@ -75,7 +75,8 @@ class FourierFeatures(nn.Module):
 
     def forward(self, values: Tensor) -> Tensor:
         """Return the features of ``(N, inputs)``: ``(N, outputs)``."""
-        phases = 2 * math.pi * values.to(self.weight.dtype) @ self.weight.T
+        # a product that autocast leaves in float32: a matrix's, in bfloat16, would round the time
+        phases = (2 * math.pi * values.to(self.weight.dtype)[:, None] * self.weight).sum(-1)
         return torch.cat((phases.cos(), phases.sin()), -1)
 
 

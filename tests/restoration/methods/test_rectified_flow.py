@@ -14,7 +14,7 @@ from PIL import Image
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from restoration import cost, weights
+from restoration import checkpoint, cost, weights
 from restoration.apply import apply
 from restoration.config import without_origin
 from restoration.errors import ConfigError
@@ -401,6 +401,14 @@ def test_average_is_what_validation_sees_and_the_file_holds(tiny):
     assert same(stored, state(run.averages["restorer"]))
     learnt = {k: v for k, v in state(run.method.restorer()).items() if k.startswith("velocity.")}
     assert all(not torch.equal(stored[k], v) for k, v in learnt.items())
+
+
+def test_no_validation_is_the_best_since_fidelity_falls_as_a_flow_learns(tiny):
+    run = tiny(settings=("schedule.keep=1", "schedule.checkpoint=1", "validation.every=2"))
+    run.validate = lambda restorer, step: {"psnr-rgb": -float(step)}
+    train(run)
+    assert [path.stem for path in checkpoint.every(run.folder / "checkpoints")] == ["step-00000006"]
+    assert run.record.best is None and run.record.scores == {"psnr-rgb": -6.0}
 
 
 class Blind(Network):

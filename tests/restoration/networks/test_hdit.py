@@ -11,6 +11,7 @@ from torch import Tensor
 from restoration.networks import neighbourhood
 from restoration.networks.hdit import Hdit, merged, spread
 from restoration.networks.hdit_attention import frequencies
+from restoration.networks.hdit_layers import FourierFeatures
 from restoration.networks.neighbourhood import (
     blocked_attention,
     gathered_attention,
@@ -260,6 +261,33 @@ def test_frequencies_rise_over_heads_first():
     assert found.shape == (3, 2)
     expected = [math.pi * 10 ** (i / 6) for i in range(6)]
     assert found.T.flatten().tolist() == pytest.approx(expected, rel=1e-6)
+
+
+def test_times_are_not_rounded_in_mixed_precision():
+    """A time is rounded to 8 bits nowhere: products of 2π·t with frequencies up to 3 would be off by a tenth."""
+    torch.manual_seed(9)
+    features = FourierFeatures(1, 256)
+    t = torch.linspace(0, 1, 33)[:, None]
+    with torch.autocast("cpu", torch.bfloat16):
+        found = features(t)
+    phases = 2 * math.pi * t.double() * features.weight.double().T
+    assert (found - torch.cat((phases.cos(), phases.sin()), 1)).abs().max() < 1e-5
+
+
+def test_features_sum_over_what_they_are_given():
+    torch.manual_seed(9)
+    features = FourierFeatures(3, 8).double()
+    values = torch.rand(5, 3, dtype=torch.float64)
+    phases = 2 * math.pi * values @ features.weight.T
+    torch.testing.assert_close(features(values), torch.cat((phases.cos(), phases.sin()), 1))
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_velocity_is_no_view(channels):
+    """Sharded parameters hook onto a result, and PyTorch warns on every rank where a view may lose the hook."""
+    image = torch.rand(1, channels, 8, 8)
+    velocity = Hdit(**SMALL, channels=channels, attention=("none", "global"))(image, torch.tensor([0.5]))
+    assert not velocity._is_view() and velocity.is_contiguous()
 
 
 def test_is_the_velocity_of_a_flow_that_sees_an_image():
