@@ -71,6 +71,7 @@ OTHERS = {
             "reconstruction",
         )
     ),
+    "bsds-dev30-pmrf-denoise",
     *(f"photos-pmrf-{part}" for part in ("denoise", "sr", "inpaint", "colorize")),
     *(f"{d}-reconstruction" for d in ("bsd100", "kodak24", "kodak5", "bsds-dev30")),
 }
