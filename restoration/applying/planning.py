@@ -13,7 +13,7 @@ from restoration.applying.running import CROP, SAFE, Inference, Runner
 from restoration.restorers.network import Restorer
 from restoration.tiling import Fetch, Tiling, Window, memory
 from restoration.tiling.certificate import Difference, difference, shortened
-from restoration.tiling.choice import WIDE, fast_side, measured_side
+from restoration.tiling.choice import UNCUT, WIDE, fast_side, measured_side
 from restoration.tiling.parts import FAILURES, MINIMUM
 from restoration.tiling.receptive import Field, field_of, is_noted, remeasured
 from restoration.tiling.windows import up
@@ -87,7 +87,15 @@ def tiling_of(restorer: Restorer, inference: Inference) -> Tiling:
     )  # fmt: skip
 
 
-def planned(runner: Runner, fetch: Fetch, height: int, width: int, channels: int = 3, reach: int = 0) -> Plan:
+def planned(
+    runner: Runner,
+    fetch: Fetch,
+    height: int,
+    width: int,
+    channels: int = 3,
+    reach: int = 0,
+    held: bool = True,
+) -> Plan:
     """Return how a picture is cut; what was measured for one holds for later ones of this restorer.
 
     Those that show more of a wide field than that one did are measured again.
@@ -95,6 +103,8 @@ def planned(runner: Runner, fetch: Fetch, height: int, width: int, channels: int
     measured for them. What is cut gets a certificate, unless exact tiles of a small picture are beyond doubt: their
     side is the usual one, and how far the network sees is declared, or measured in this process. Margins that would
     be wider than tiles are shortened to what is enough, however wide that is; where none is known they stay whole.
+    A picture that margins would cover wherever a tile lies is one tile, as finding shorter ones costs more than
+    restoring it, unless memory was found not to hold it (``held``).
     Tiles of a field that ends are blended only where memory does not hold their margins.
     """
     tiling, inference = tiling_of(runner.restorer, runner.inference), runner.inference
@@ -112,6 +122,8 @@ def planned(runner: Runner, fetch: Fetch, height: int, width: int, channels: int
         return Plan(replace(tiling, tile="off"))
     if fits:
         return Plan(tiling)
+    if held and inference.wrap == "off" and _is_covered(tiling, height, width):
+        return Plan(replace(tiling, tile="off"))
     large = _is_wide(tiling) or _is_large(tiling, height * width, runner.device)
     doubted = tiling.receptive_field is None or isinstance(inference.tile, int) or is_noted(runner.restorer)
     key = (str(runner.device), inference, channels, reach, large)
@@ -132,7 +144,12 @@ def replanned(
     """Return how a picture is cut into tiles of ``side``, for which memory did not suffice as a whole."""
     smaller = copy.copy(runner)
     smaller.inference = replace(runner.inference, tile=side)
-    return planned(smaller, fetch, height, width, channels, reach)
+    return planned(smaller, fetch, height, width, channels, reach, held=False)
+
+
+def _is_covered(tiling: Tiling, height: int, width: int) -> bool:
+    """Return whether margins are wide and reach across a picture that would not be cut if nobody asked for tiles."""
+    return _is_wide(tiling) and max(height, width) <= min(tiling.margin, UNCUT)
 
 
 def _is_wide(tiling: Tiling) -> bool:

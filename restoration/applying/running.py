@@ -122,7 +122,7 @@ class Runner:
 
     def __call__(self, tile: Tensor) -> Tensor:
         """Return the restored tile, on the CPU; in bfloat16 where that was asked for or is safe."""
-        tile = self._placed(tile)
+        tile = self.placed(tile)
         bfloat16 = self.bfloat16(tile)
         result = self._restored(tile, bfloat16)
         if bfloat16 and not result.sum().isfinite():
@@ -131,7 +131,7 @@ class Runner:
 
     def single(self, tile: Tensor) -> Tensor:
         """Return the tile restored in float32, on the CPU."""
-        tile = self._placed(tile)
+        tile = self.placed(tile)
         return self._checked(tile, self._restored(tile, False))
 
     def double(self, tile: Tensor) -> Tensor:
@@ -151,7 +151,7 @@ class Runner:
             return False
         where = str(self.device)
         if where not in self.known.decibels:
-            self.known.decibels[where] = self._decibels(self._placed(tile))
+            self.known.decibels[where] = self._decibels(self.placed(tile))
         return self.known.decibels[where] >= SAFE
 
     @property
@@ -168,14 +168,17 @@ class Runner:
         crop = tile[:1, :, top : top + rows, left : left + columns]
         if crop.numel() > 1 and float(crop.std()) < FLAT:  # rounding shows little of itself where nothing is
             made = noise(tile.shape[1], rows, columns, len(self.restorer.conditions), coarse=True)
-            crop = self._placed(made.to(crop.dtype))
+            crop = self.placed(made.to(crop.dtype))
         error = (self._restored(crop, True) - self._restored(crop, False)).double().square().mean().item()
         return -math.inf if math.isnan(error) else -10 * math.log10(max(error, 1e-30))
 
-    def _placed(self, tile: Tensor) -> Tensor:
+    def placed(self, tile: Tensor) -> Tensor:
+        """Return the tile on the device, as networks are given it."""
         return tile.to(self.device).contiguous(memory_format=torch.channels_last)
 
-    def _restored(self, tile: Tensor, bfloat16: bool) -> Tensor:
+    @contextmanager
+    def computing(self, bfloat16: bool) -> Iterator[None]:
+        """Let networks compute as they do on tiles: in that precision, with quick layers, told where the tile lies."""
         with ExitStack() as stack:
             stack.enter_context(torch.autocast(self.device.type, torch.bfloat16, enabled=bfloat16))
             if not self.compiled:
@@ -184,6 +187,10 @@ class Runner:
                 if processor:
                     stack.enter_context(QuickLayers())
             stack.enter_context(self._told())
+            yield
+
+    def _restored(self, tile: Tensor, bfloat16: bool) -> Tensor:
+        with self.computing(bfloat16):
             return self.forward(tile).float()
 
     @contextmanager

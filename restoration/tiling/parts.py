@@ -86,8 +86,8 @@ def by_parts(
 
     The image is padded to a multiple as a whole; windows end where the padded image ends, so whatever a network
     does at borders it does as on the whole. When memory runs out the tile is halved and the work goes on; where that
-    is the whole image, for which nobody asked how far the function sees, ``again`` returns the tiling by tiles of a
-    side. A tile that fails otherwise is an error that names it.
+    is the whole image, for which nobody asked how far the function sees, or margins make tiles no smaller than it,
+    ``again`` returns the tiling by tiles of a side. A tile that fails otherwise is an error that names it.
     """
     whole, side = tiling.whole(height, width), tiling.side(device, height, width)
     size = (whole.height, whole.width)
@@ -143,7 +143,8 @@ class Parts:
         part = self._called(window, core)
         if part is not None:
             return part[..., *core.slices(self.tiling.scale, window)]
-        if self.tiling.receptive_field is None and self.again is not None:
+        as_large = self.tiling.margin >= self.whole.side
+        if self.again is not None and (self.tiling.receptive_field is None or as_large):
             self.tiling, self.again = self.again(self.side), None
             side = self.tiling.tile if isinstance(self.tiling.tile, int) else self.side
             self.side = up(min(self.side, side), self.tiling.grid)

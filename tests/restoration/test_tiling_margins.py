@@ -122,7 +122,8 @@ def test_margins_wider_than_tiles_are_kept_where_they_are_needed(tap, margin):
 
 
 @pytest.mark.slow
-def test_margins_of_a_picture_do_not_hold_for_one_that_shows_more_of_the_field():
+def test_margins_of_a_picture_do_not_hold_for_one_that_shows_more_of_the_field(monkeypatch):
+    monkeypatch.setattr("restoration.applying.planning.UNCUT", 0)
     network = Taps({(0, 600): 0.2}, 1400).eval()
     restorer = Restorer(network, Card("far", "restoration", {"name": "far"}, 1))
     runner, image = Runner(restorer, Inference(tile=256, precision="fp32")), strip()

@@ -72,8 +72,14 @@ def test_tiles_agree_where_images_are_turned_or_go_on_at_the_other_edge(options)
     assert cut(flow(steps=1), photo(96, 96), tile=48, **options)[0] <= 1e-5
 
 
+@pytest.fixture
+def cut_all(monkeypatch):
+    """Have small pictures cut that wide margins cover, as large ones are."""
+    monkeypatch.setattr("restoration.applying.planning.UNCUT", 0)
+
+
 @pytest.mark.slow
-def test_tiles_of_many_steps_have_the_margin_that_is_enough():
+def test_tiles_of_many_steps_have_the_margin_that_is_enough(cut_all):
     restorer = flow(0.5, steps=8)
     assert restorer.receptive_field > 512
     difference, plan = cut(restorer, photo(280, 72), tile=48)
@@ -82,13 +88,41 @@ def test_tiles_of_many_steps_have_the_margin_that_is_enough():
 
 
 @pytest.mark.parametrize("found", [None, 768])
-def test_tiles_of_many_steps_stay_exact_where_no_short_margin_is_known(monkeypatch, found):
+def test_tiles_of_many_steps_stay_exact_where_no_short_margin_is_known(cut_all, monkeypatch, found):
     """As where a device has no double precision, or a margin is enough that is wider than tiles."""
     monkeypatch.setattr("restoration.applying.planning._shortened", lambda *args: found)
     restorer = flow(steps=8)
     difference, plan = cut(restorer, photo(120, 120), tile=64)
     assert difference <= 1e-5 and plan.notes == ()
     assert plan.tiling.receptive_field == restorer.receptive_field and plan.tiling.halo == found
+
+
+def test_nothing_is_measured_where_margins_cover_the_picture(monkeypatch):
+    """Finding shorter ones took twenty times as long as restoring."""
+    monkeypatch.setattr("restoration.applying.planning._measured", lambda *args: pytest.fail("measured"))
+    restorer = flow(steps=8)
+    asked = []
+    restorer.network.posterior_mean.register_forward_hook(lambda *call: asked.append(call[1][0].shape[-2:]))
+    difference, plan = cut(restorer, photo(133, 95), tile=64)
+    assert difference == 0 and plan.notes == () and not plan.cut
+    assert asked == [(136, 96), (136, 96)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("tile", [64, "auto"])
+def test_pictures_are_cut_by_the_margin_that_is_enough_where_memory_does_not_hold_them(monkeypatch, tile):
+    monkeypatch.setattr("restoration.applying.planning._shortened", lambda *args: 16)
+    restorer, image, plans = flow(0.1, steps=8), photo(120, 120), []
+    whole = restore_image(restorer, image, tile="off", precision="fp32")
+
+    def hold(module, inputs):
+        if max(inputs[0].shape[-2:]) > 96:
+            raise MemoryError
+
+    restorer.network.posterior_mean.register_forward_pre_hook(hold)
+    parts = restore_image(restorer, image, tile=tile, precision="fp32", on_plan=plans.append)
+    assert (parts - whole).abs().max() <= 1e-5 * whole.std()
+    assert [(plan.cut, plan.tiling.halo, plan.notes) for plan in plans] == [(False, None, ()), (True, 16, ())]
 
 
 def test_pictures_are_not_cut_where_tiles_would_be_little_but_margins():
