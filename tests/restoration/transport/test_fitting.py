@@ -450,7 +450,7 @@ def test_the_shipped_autoencoder_by_its_name(command, folders):
     code, out, err = command(*FIT, "--latent", "kl-vae-small", "--patch", 3)
     assert code == 0, err
     assert (
-        "kl-vae-small, patches of 3 (36 numbers)" in out and "the autoencoder returns clean images at " in out
+        "kl-vae-small, patches of 3 (72 numbers)" in out and "the autoencoder returns clean images at " in out
     )
     restorer = load("a.safetensors")
     assert restorer.network.latents.factor == 4 and "non-commercial" in restorer.card.licence
