@@ -63,7 +63,7 @@ class Task:
 class Arm:
     """One way to restore. ``needs`` names arms whose weights it takes; ``tasks`` is empty where it is in all.
 
-    ``network`` holds keywords of posterior-mean-flow; the three other kinds of arm have none.
+    ``network`` holds keywords of posterior-mean-flow, and a transport's latent and patch where it is not of pixels.
     """
 
     name: str
@@ -104,6 +104,7 @@ ARMS = {
         Arm("gan", "GAN", "gan"),
         Arm("transport", "DOT", "transport"),
         Arm("transport-gan", "DOT of the GAN", "transport", (MEAN, "gan")),
+        Arm("transport-latents", "DOT in latents", "transport", network={"latent": "kl-vae-small", "patch": 3}),
         *(
             Arm(
                 f"pmrf-sigma-{sigma:g}", f"PMRF, σ_s = {sigma:g}", "flow",

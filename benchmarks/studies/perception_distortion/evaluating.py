@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from restoration import cost, weights
+from restoration import catalogue, cost, weights
 from restoration.benchmarks.provenance import circumstances
 from restoration.benchmarks.studies.perception_distortion import measures
 from restoration.benchmarks.studies.perception_distortion.arms import (
@@ -91,11 +91,19 @@ def run_arm(place: Place, task: Task, arm: Arm, seed: int) -> Path:
 def identity_of(place: Place, photographs: Photographs, task: Task, arm: Arm, seed: int) -> str:
     """Return the digest of all that decides what an arm's record says: its training, those it needs, the measures."""
     needed = {name: identity_of(place, photographs, task, ARMS[name], 0) for name in arm.needs}
-    document = experiment(task, arm, seed, "", needed, place.steps) if arm.learns else {"arm": arm.name}
+    document = experiment(task, arm, seed, "", needed, place.steps) if arm.learns else _unlearnt(arm)
     return digest({
         "version": VERSION, "experiment": document, "needs": needed, "photographs": photographs.identity,
         "noise": NOISE, "task": dict(task.degradation),
     })  # fmt: skip
+
+
+def _unlearnt(arm: Arm) -> dict[str, Any]:
+    """Return what an arm without a training is, its autoencoder's file by its digest."""
+    asked = dict(arm.network or {})
+    if latent := asked.get("latent"):
+        asked["sha256"] = catalogue.digest(weights.shipped()[latent])
+    return {"arm": arm.name, **asked}
 
 
 def is_finished(path: Path, identity: str) -> bool:

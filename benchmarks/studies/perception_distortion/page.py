@@ -78,7 +78,8 @@ training.
 
 DOT maps 5×5 patches of pixels here, where the paper's has an autoencoder's latents, in two ways. "Authors", or nothing
 beside the name, is the paper's: clean and degraded photographs without pairs, and the means of patches are mapped too.
-That way is judged. "Mean-free" leaves the mean of every patch as it is, which is told beside."""
+That way is judged. "Mean-free" leaves the mean of every patch as it is, which is told beside. So is DOT in latents:
+3×3 patches of those of `kl-vae-small`, which ships."""
 
 
 def _claims(study: Study) -> Iterator[str]:

@@ -15,6 +15,7 @@ from restoration.benchmarks.studies.perception_distortion.photographs import Pho
 from restoration.networks.transport import Transport
 from restoration.restorers.network import Restorer
 from restoration.transport.gaussian import Gaussian, gelbrich
+from restoration.transport.latents import Autoencoder, named
 from restoration.transport.patches import Moments, moments
 
 COUNTS, DRAWS = (1, 4, 8, 12, 32), 5  # photographs of each kind that transports are fitted to, and how often
@@ -49,7 +50,7 @@ def variants(task: Task, arm: Arm, files: Mapping[str, Path], photographs: Photo
             )
     elif arm.kind == "transport":
         inner = weights.load(files["gan" if "gan" in arm.needs else MEAN])
-        yield from _transports(task, inner, seen, photographs)
+        yield from _transports(task, arm, inner, seen, photographs)
     else:
         yield Variant({}, restored(weights.load(files[arm.name]), seen), "all")
 
@@ -67,7 +68,7 @@ def sampled(restorer: Restorer, seen: Sequence[Tensor], steps: int) -> list[Tens
 
 
 def _transports(
-    task: Task, inner: Restorer, seen: Sequence[Tensor], photographs: Photographs
+    task: Task, arm: Arm, inner: Restorer, seen: Sequence[Tensor], photographs: Photographs
 ) -> Iterator[Variant]:
     """Yield transports fitted to ever more photographs, and one of 12 at every α."""
     start = restored(inner, seen)
@@ -76,7 +77,8 @@ def _transports(
     for way, mean_free in WAYS.items():
         for count in COUNTS:
             for draw in range(DRAWS):
-                network = _fitted(task, inner, photographs.samples(count, draw), mean_free, draw)
+                network = unfitted(arm, inner, mean_free)
+                _fit(network, task, inner, photographs.samples(count, draw), draw)
                 moved = [network.transported(image.double()).float() for image in start]
                 facts = {"patch_w2_squared": _apart(moved, truth), "before": before}
                 settings = {"way": way, "photographs": count, "draw": draw}
@@ -92,16 +94,30 @@ def _mixed(way: str, moved: Sequence[Tensor], start: Sequence[Tensor]) -> Iterat
         yield Variant({"way": way, "alpha": alpha}, images, "errors" if alpha * 2 % 1 else "intervals")
 
 
-def _fitted(
-    task: Task, inner: Restorer, sets: tuple[list[Tensor], list[Tensor]], mean_free: bool, draw: int
-) -> Transport:
-    """Return the transport between what is restored of one set of photographs and the clean ones of another."""
-    clean, others = sets
-    network = Transport(inner=inner.network, patch=PATCH, mean_free=mean_free)
-    found = restored(inner, degraded(others, task, 100 + draw))
-    of_clean, of_restored = _moments(clean), _moments(found)
-    network.fit(of_restored.gaussian(), of_clean.gaussian(), (of_restored.count, of_clean.count))
+def unfitted(arm: Arm, inner: Restorer, mean_free: bool) -> Transport:
+    """Return the transport of an arm without statistics, its autoencoder filled."""
+    asked = {"latent": "pixels", "patch": PATCH, **(arm.network or {})}
+    latent, config, state = named(asked["latent"])
+    network = Transport(
+        inner=inner.network, latent=latent, autoencoder=config, posterior="mode", patch=asked["patch"],
+        mean_free=mean_free,
+    )  # fmt: skip
+    if isinstance(network.latents, Autoencoder):
+        network.latents.model.load_state_dict(state)
     return network
+
+
+def _fit(
+    network: Transport, task: Task, inner: Restorer, sets: tuple[list[Tensor], list[Tensor]], draw: int
+) -> None:
+    """Fit a transport to what is restored of one set of photographs and the clean ones of another."""
+    clean, others = sets
+    found = restored(inner, degraded(others, task, 100 + draw))
+    of_clean, of_restored = (
+        _moments([network.latents.encode(image.double(), network.drawn) for image in images], network.patch)
+        for images in (clean, found)
+    )
+    network.fit(of_restored.gaussian(), of_clean.gaussian(), (of_restored.count, of_clean.count))
 
 
 def _apart(images: Sequence[Tensor], truth: Gaussian) -> float:
@@ -113,8 +129,8 @@ def _gaussian(images: Sequence[Tensor]) -> Gaussian:
     return _moments(images).gaussian()
 
 
-def _moments(images: Sequence[Tensor]) -> Moments:
-    found = Moments.none(images[0].shape[1] * PATCH**2)
+def _moments(images: Sequence[Tensor], patch: int = PATCH) -> Moments:
+    found = Moments.none(images[0].shape[1] * patch**2)
     for image in images:
-        found += moments(image.double(), PATCH)
+        found += moments(image.double(), patch)
     return found

@@ -79,11 +79,11 @@ def test_every_arm_needs_those_before_it():
         names = [arm.name for arm in arms_of(task)]
         for arm in arms_of(task):
             assert all(names.index(need) < names.index(arm.name) for need in arm.needs)
-    assert len(ARMS) == 11
+    assert len(ARMS) == 12
     assert [arm.name for arm in ARMS.values() if arm not in arms_of("inpainting")] == [
         "pmrf-sigma-0.1"
     ]  # its own σ_s
-    assert len(arms_of("denoise")) == 11
+    assert len(arms_of("denoise")) == 12
 
 
 @pytest.mark.parametrize("task, arm", LEARNT)
@@ -182,7 +182,7 @@ def test_arms_are_measured_and_written_and_then_left_alone(places, monkeypatch):
     monkeypatch.setattr(restoring, "EULER", (1, 2))
     monkeypatch.setattr(restoring, "ALPHAS", (0.0, 0.3, 1.0))
     monkeypatch.setattr(evaluating.measures, "RESAMPLES", 8)
-    task, names = TASKS["denoise"], (MEAN, "pmrf", "flow-mean", "gan", "transport")
+    task, names = TASKS["denoise"], (MEAN, "pmrf", "flow-mean", "gan", "transport", "transport-latents")
     for name in names:
         path = run_arm(places, task, ARMS[name], 0)
         record = json.loads(path.read_text())
@@ -190,7 +190,7 @@ def test_arms_are_measured_and_written_and_then_left_alone(places, monkeypatch):
         assert record["photographs"]["names"] == ["measured0", "measured1"]
         assert str(places.work) not in path.read_text()
         assert (record["training"]["experiment"]["schedule"]["steps"] > 1000) if ARMS[name].learns else True
-    assert trained == list(names[:-1])
+    assert trained == list(names[:4])
     study = read_records(places.results)
     assert study.values("denoise", MEAN, "from_mean").tolist() == [[0.0, 0.0]]
     assert study.values("denoise", MEAN, "mse", **NONE).mean() == pytest.approx(0.06, abs=0.03)
@@ -199,11 +199,18 @@ def test_arms_are_measured_and_written_and_then_left_alone(places, monkeypatch):
     alphas = study.variants("denoise", "transport", way="authors")
     near = next(v for v in alphas if v["settings"].get("alpha") == 1.0)
     assert near["mse"] == study.values("denoise", MEAN, "mse")[0].tolist()
+    latents = study.values("denoise", "transport-latents", "mse", way="authors", alpha=1.0)
+    assert latents.tolist() == study.values("denoise", MEAN, "mse").tolist()
+    moved = [
+        study.values("denoise", arm, "mse", way="authors", alpha=0.0)
+        for arm in ("transport", "transport-latents")
+    ]
+    assert (moved[0] != moved[1]).all()
     far = next(v for v in alphas if v["settings"].get("alpha") == 0.0)
     assert far["mse"] == study.each("denoise", "transport", way="authors", photographs=2, draw=0)[0]["mse"]
     for name in names:
         run_arm(places, task, ARMS[name], 0)
-    assert trained == list(names[:-1])
+    assert trained == list(names[:4])
 
 
 def test_photographs_that_are_learnt_from_are_not_those_of_the_benchmark():
