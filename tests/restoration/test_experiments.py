@@ -1,10 +1,12 @@
 """The experiments of PMRF: its tasks with the values of its authors, small ones beside, and stages that wait."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from typer.testing import CliRunner
 
-from restoration import experiment, weights
+from restoration import experiment, frozen, weights
 from restoration.cli import app
 from restoration.config import without_origin
 from restoration.errors import ConfigError
@@ -91,11 +93,14 @@ def test_small_ones_are_of_the_same_tasks_and_fit_a_few_megabytes(task, elsewher
     with torch.device("meta"):
         networks = [build_network(settings, described=True) for settings in (mean, flow)]
     assert count(networks[1]) - count(networks[1].velocity) == count(networks[0])
-    assert 4 * count(networks[1]) < 4_000_000 and networks[1].receptive_field > 0
+    assert 4 * sum(map(count, networks)) < 8_000_000 and networks[1].receptive_field > 0
     for settings in (mean, flow):
         degradation = dict(settings.data.degradation)
         if task == "super-resolution":
             assert degradation.pop("factor") == 4
+        if task == "denoise":  # the same noise, but equal in all channels now and then, as that of a grey photograph
+            assert degradation == {"name": "noise", "sigma": 0.35 * 255, "clip": True, "grey": 0.15}
+            continue
         assert degradation == {k: v for k, v in DEGRADED[task].items() if k != "factor"}
     assert flow.network["sigma"] == SIGMA[task]
 
@@ -136,9 +141,65 @@ def test_a_stage_that_is_trained_is_the_one_that_is_taken(elsewhere):
     weights.save(folder / "restorer.safetensors", network, weights.Card(mean.name, mean.task, mean.network))
     settings = load("pmrf-inpainting-small", HERE)
     table = settings.network["posterior_mean"]
-    assert table["restorer"] == f"runs/{mean.name}/restorer.safetensors" and len(table["sha256"]) == 64
+    assert table["restorer"] == mean.name and len(table["sha256"]) == 64
     taken = build_network(settings).posterior_mean.state_dict()
     assert all(torch.equal(taken[k], v) for k, v in network.state_dict().items())
+
+
+@pytest.fixture
+def trained_again(elsewhere):
+    """The posterior mean that ships, trained again where its experiment puts it: name, file and network."""
+    mean = load("pmrf-denoise-small-mean")
+    own = elsewhere / "runs" / mean.name / "restorer.safetensors"
+
+    def train():
+        own.parent.mkdir(parents=True)
+        torch.manual_seed(3)
+        network = build_network(mean)
+        weights.save(own, network, weights.Card(mean.name, mean.task, mean.network))
+        return network.state_dict()
+
+    return mean.name, own.relative_to(elsewhere), train
+
+
+def test_a_stage_that_was_trained_again_is_taken_instead_of_the_one_that_ships(trained_again):
+    name, own, train = trained_again
+    expected = train()
+    flow = load("pmrf-denoise-small", HERE)
+    table = flow.network["posterior_mean"]
+    assert (table["restorer"], table["sha256"]) == (name, weights.load(own).digest)
+    taken = build_network(flow).posterior_mean.state_dict()
+    assert all(torch.equal(taken[k], v) for k, v in expected.items())
+    lines = dry_run(flow, Path("run"), torch.device("cpu")).splitlines()
+    assert next(line.split()[1:] for line in lines if line.startswith("takes ")) == [
+        "network.posterior_mean:",
+        own.as_posix(),
+    ]
+
+
+def test_the_one_that_ships_is_taken_where_its_sha256_says_so(trained_again):
+    """An experiment that was resolved before the stage was trained again still builds, and says from what."""
+    name, own, train = trained_again
+    before = load("pmrf-denoise-small", HERE)
+    assert frozen.taken(before.network) == {"posterior_mean": f"{name} of the package"}
+    train()
+    assert own.exists() and frozen.taken(before.network) == {"posterior_mean": f"{name} of the package"}
+    taken = build_network(before).posterior_mean.state_dict()
+    assert all(torch.equal(taken[k], v) for k, v in weights.load(name).network.state_dict().items())
+
+
+@pytest.mark.slow
+def test_training_says_which_stage_it_takes_and_its_card_holds_the_name(trained_again):
+    name, own, train = trained_again
+    expected = train()
+    settings = (HERE[0], "schedule.steps=1", "schedule.batch=1", "data.crop=16", "validation.protocols=[]")
+    arguments = [part for setting in settings for part in ("--set", setting)]
+    result = CliRunner().invoke(app, ["train", "pmrf-denoise-small", "--device", "cpu", *arguments])
+    assert result.exit_code == 0 and f"network.posterior_mean: {own}" in result.output.splitlines()
+    made = weights.load("runs/pmrf-denoise-small/restorer.safetensors")
+    table = made.card.network["posterior_mean"]
+    assert (table["restorer"], table["sha256"]) == (name, weights.load(own).digest)
+    assert all(torch.equal(made.network.state_dict()[f"posterior_mean.{k}"], v) for k, v in expected.items())
 
 
 def test_another_restorer_may_take_its_place(elsewhere):
