@@ -98,8 +98,9 @@ def test_small_ones_are_of_the_same_tasks_and_fit_a_few_megabytes(task, elsewher
         degradation = dict(settings.data.degradation)
         if task == "super-resolution":
             assert degradation.pop("factor") == 4
-        if task == "denoise":  # the same noise, but equal in all channels now and then, as that of a grey photograph
-            assert degradation == {"name": "noise", "sigma": 0.35 * 255, "clip": True, "grey": 0.15}
+        if task == "denoise":
+            # the same noise, but equal in all channels now and then, as that of a grey photograph
+            assert degradation == {"name": "noise", "sigma": 89.25, "clip": True, "grey": 0.15}
             continue
         assert degradation == {k: v for k, v in DEGRADED[task].items() if k != "factor"}
     assert flow.network["sigma"] == SIGMA[task]
