@@ -17,10 +17,17 @@ from restoration.errors import ConfigError, RestorationError
 
 def resolved(spec: Spec, where: str) -> Spec:
     """Return the table of a network in which every restorer that is named has become its network's table."""
-    return spec | {
+    return called(spec) | {
         key: _table(value, f"{where}.{key}")
         for key, value in spec.items()
         if isinstance(value, str) and key in _within(spec)
+    }
+
+
+def called(spec: Spec) -> Spec:
+    """Return the table with names of experiments in place of the files these make, which older tables hold."""
+    return spec | {
+        key: {**table, "restorer": _experiment(table["restorer"])} for key, table in _named(spec).items()
     }
 
 
@@ -84,6 +91,14 @@ def _table(source: str, where: str) -> Spec:
 def _made_by(name: str) -> Path:
     """Return the file that an experiment makes where nothing else is asked for."""
     return Path("runs") / name / "restorer.safetensors"
+
+
+def _experiment(source: str) -> str:
+    """Return the name of the experiment that makes a file; what is none of those is returned as it is."""
+    from restoration import experiment
+
+    name = Path(source).parent.name
+    return name if Path(source) == _made_by(name) and name in experiment.shipped() else source
 
 
 def _file(source: str, sha256: str = "") -> str:

@@ -162,7 +162,8 @@ def state_of(folder: Path, experiment: Experiment) -> str:
         if folder.exists() and any(path.suffix != ".part" for path in folder.iterdir()):
             raise ConfigError(f"{folder}: holds files but no run of ours; choose another --out")
         return "new"
-    changed = [k for k in differences(document, read_toml(config)) if k not in FREE]
+    ours, theirs = ({**d, "network": frozen.called(d["network"])} for d in (document, read_toml(config)))
+    changed = [k for k in differences(ours, theirs) if k not in FREE]
     if changed:
         raise ConfigError(
             f"{folder}: holds a run with other settings: {', '.join(changed)}; choose another --out, or delete it"

@@ -57,6 +57,15 @@ def test_a_flow_and_its_posterior_mean_stay_below_eight_megabytes():
     assert len(parts) == 2 and sum(parts) <= 8_000_000
 
 
+def test_a_flows_card_names_the_posterior_mean_that_ships():
+    flow, mean = load_restorer("pmrf-denoise-small"), load_restorer("pmrf-denoise-small-mean")
+    for table in (flow.card.network, flow.card.training["experiment"]["network"]):
+        assert table["posterior_mean"]["restorer"] == mean.card.name
+        assert table["posterior_mean"]["sha256"] == mean.digest
+    inner = flow.network.posterior_mean.state_dict()
+    assert all(torch.equal(inner[key], value) for key, value in mean.network.state_dict().items())
+
+
 def test_shipped_files_stay_below_fifty_megabytes():
     assert {"sr-x2-small", "sr-x4-small", "denoise-color-small"} <= set(shipped())
     folder = ROOT / "restoration"

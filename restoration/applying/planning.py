@@ -33,6 +33,7 @@ class Plan:
     decibels: float | None = None  # of bfloat16 against float32, where it was measured
     cut: bool = False  # into more than one tile
     shown: int = 0  # pixels of the margin that the picture had room for
+    covered: bool = False  # by its margins, so that tiles that were asked for are none
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -40,6 +41,8 @@ class Plan:
         return (*self._of_tiles(), *self._of_bfloat16())
 
     def _of_tiles(self) -> tuple[str, ...]:
+        if self.covered:
+            return (f"not cut: margins of {self.tiling.margin:,} pixels would cover the picture",)
         blended, found = self.tiling.receptive_field is None, self.certificate
         if found is None:
             unknown = "blended tiles differ from the untiled result by what could not be measured"
@@ -123,7 +126,7 @@ def planned(
     if fits:
         return Plan(tiling)
     if held and inference.wrap == "off" and _is_covered(tiling, height, width):
-        return Plan(replace(tiling, tile="off"))
+        return Plan(replace(tiling, tile="off"), covered=True)
     large = _is_wide(tiling) or _is_large(tiling, height * width, runner.device)
     doubted = tiling.receptive_field is None or isinstance(inference.tile, int) or is_noted(runner.restorer)
     key = (str(runner.device), inference, channels, reach, large)

@@ -143,7 +143,7 @@ class Parts:
         part = self._called(window, core)
         if part is not None:
             return part[..., *core.slices(self.tiling.scale, window)]
-        as_large = self.tiling.margin >= self.whole.side
+        as_large = 2 * self.tiling.margin >= self.whole.side
         if self.again is not None and (self.tiling.receptive_field is None or as_large):
             self.tiling, self.again = self.again(self.side), None
             side = self.tiling.tile if isinstance(self.tiling.tile, int) else self.side

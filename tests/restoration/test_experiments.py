@@ -6,13 +6,14 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from restoration import experiment, frozen, weights
+from restoration import experiment, frozen, runs, weights
 from restoration.cli import app
 from restoration.config import without_origin
 from restoration.errors import ConfigError
 from restoration.experiment import load
 from restoration.parts import build_degradation, build_network
 from restoration.runs import build_run, dry_run
+from restoration.toml import dumps
 
 TASKS = ("denoise", "super-resolution", "inpainting", "colourisation")
 SIGMA = {
@@ -187,6 +188,25 @@ def test_the_one_that_ships_is_taken_where_its_sha256_says_so(trained_again):
     assert own.exists() and frozen.taken(before.network) == {"posterior_mean": f"{name} of the package"}
     taken = build_network(before).posterior_mean.state_dict()
     assert all(torch.equal(taken[k], v) for k, v in weights.load(name).network.state_dict().items())
+
+
+def test_a_run_that_names_the_file_of_a_stage_is_of_the_same_settings(trained_again):
+    """As runs of before have it."""
+    name, own, train = trained_again
+    train()
+    flow, folder = load("pmrf-denoise-small", HERE), Path("runs/flow")
+    folder.mkdir(parents=True)
+    text = dumps(flow.resolved())
+    assert text.count(f'restorer = "{name}"') == 1
+    (folder / "config.toml").write_text(
+        text.replace(f'restorer = "{name}"', f'restorer = "{own.as_posix()}"')
+    )
+    assert runs.state_of(folder, flow) == "resume"
+    again = load(str(folder / "config.toml"))
+    assert again.network == flow.network and runs.state_of(folder, again) == "resume"
+    own.unlink()
+    with pytest.raises(ConfigError, match="has changed; expected the file with sha256"):
+        build_network(again)
 
 
 @pytest.mark.slow

@@ -79,7 +79,8 @@ training.
 DOT maps 5×5 patches of pixels here, where the paper's has an autoencoder's latents, in two ways. "Authors", or nothing
 beside the name, is the paper's: clean and degraded photographs without pairs, and the means of patches are mapped too.
 That way is judged. "Mean-free" leaves the mean of every patch as it is, which is told beside. So is DOT in latents:
-3×3 patches of those of `kl-vae-small`, which ships."""
+3×3 patches of those of `kl-vae-small`, which ships. What is shown and judged at 12 photographs is the first of 5 draws
+of them; its vertex is that of the parabola through all α, and those of all draws, by their ends alone, stand beside."""
 
 
 def _claims(study: Study) -> Iterator[str]:
@@ -127,7 +128,7 @@ def _shown(arm: str) -> list[tuple[dict[str, Any], str]]:
         return [({"steps": CHOSEN}, f", {CHOSEN} steps")]
     if ARMS[arm].kind == "transport":
         first = {"photographs": ENOUGH, "draw": 0}
-        return [({"way": way, **first}, f"{said}, {ENOUGH} photographs") for way, said in SAID.items()]
+        return [({"way": way, **first}, f"{said}, first {ENOUGH} photographs") for way, said in SAID.items()]
     return [({}, "")]
 
 

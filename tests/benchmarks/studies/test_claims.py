@@ -66,7 +66,9 @@ def transports(task, arm, vertex=1.0, excess=0.0):
         for count in COUNTS:
             for draw in range(DRAWS):
                 distance = 4 + (excess if count < 32 else 0) + 0.01 * draw
-                drawn = variant({"way": way, "photographs": count, "draw": draw}, 0.014, distance, 0.004)
+                drawn = variant(
+                    {"way": way, "photographs": count, "draw": draw}, 0.014, distance, 0.004 * (1 + draw / 10)
+                )
                 found.append(drawn | {"patch_w2_squared": 0.1, "before": 0.4})
     return record(task, arm, found)
 
@@ -146,7 +148,9 @@ def test_a_naive_flow_is_judged_where_y_is_farthest_alone():
     records = {}
     for task, degraded in zip(TASKS, (0.05, 0.02, 0.3, 0.04), strict=True):
         records |= study(task, degraded=degraded).records
-    assert {v.task for v in verdicts(Study(records)) if v.claim == "naive-far"} == {"denoise", "inpainting"}
+    found = [v for v in verdicts(Study(records)) if v.claim == "naive-far"]
+    assert {v.task for v in found if v.judged} == {"denoise", "inpainting"}
+    assert {v.task for v in found if not v.judged} == {"super-resolution, nearer", "colourisation, nearer"}
     del records["denoise", MEAN]
     assert not [v for v in verdicts(Study(records)) if v.claim == "naive-far"]
 
@@ -239,11 +243,12 @@ def test_an_excess_that_hangs_on_the_draw_is_inconclusive():
 
 
 def test_vertices_of_other_draws_are_told_beside():
-    """Errors of 0.01 at x*, of 0.014 at its transport, and of 0.004 between: the vertex is at 1."""
+    """Errors of 0.01 at x*, of 0.014 at its transport, and of 0.004, 0.0044, … between."""
     (told,) = (
         v for v in verdicts(study()) if (v.claim, v.task) == ("transport-parabola", "denoise, authors")
     )
-    assert told.found[DRAWN] == pytest.approx((1.0, 1.0, 1.0), abs=0.01)
+    expected = [0.5 + 0.5 / (1 + draw / 10) for draw in range(DRAWS)]
+    assert told.found[DRAWN] == pytest.approx((np.mean(expected), expected[-1], 1.0), abs=0.005)
 
 
 def test_the_gans_vertex_is_told_beside_that_of_the_posterior_mean():
@@ -252,7 +257,7 @@ def test_the_gans_vertex_is_told_beside_that_of_the_posterior_mean():
         v for v in verdicts(study()) if (v.claim, v.task) == ("transport-perceptual", "denoise, authors")
     )
     assert told.found["beyond that of x* by"] == pytest.approx((0.4, 0.4, 0.4), abs=0.01)
-    assert told.found["dB gained there"] > 0
+    assert told.found["dB gained up to α = 2"] > 0
 
 
 def test_a_parabola_is_found_with_its_vertex():
@@ -342,7 +347,7 @@ def test_a_page_shows_every_arm_of_its_records(tmp_path):
         and ">DOT of the GAN, mean-free<" in drawn
         and ">PMRF by σ_s<" not in drawn
     )
-    assert "| DOT, mean-free, 12 photographs | " in text and "| DOT | 2.60; 5.00 | " in text
+    assert "| DOT, mean-free, first 12 photographs | " in text and "| DOT | 2.60; 5.00 | " in text
     assert "| authors, mean of draws | 1.40; " in text and "; 0.25 |" in text
     write_page(tmp_path / "again.md", found)
     assert (tmp_path / "again.md").read_text() == text and paths[1].read_text() == drawn

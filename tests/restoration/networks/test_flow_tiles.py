@@ -104,25 +104,40 @@ def test_nothing_is_measured_where_margins_cover_the_picture(monkeypatch):
     asked = []
     restorer.network.posterior_mean.register_forward_hook(lambda *call: asked.append(call[1][0].shape[-2:]))
     difference, plan = cut(restorer, photo(133, 95), tile=64)
-    assert difference == 0 and plan.notes == () and not plan.cut
+    assert difference == 0 and not plan.cut
+    assert plan.notes == (f"not cut: margins of {plan.tiling.margin:,} pixels would cover the picture",)
     assert asked == [(136, 96), (136, 96)]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("tile", [64, "auto"])
 def test_pictures_are_cut_by_the_margin_that_is_enough_where_memory_does_not_hold_them(monkeypatch, tile):
+    plans = held_and_cut(monkeypatch, photo(120, 120), 96, tile)
+    assert [(plan.cut, plan.tiling.halo) for plan in plans] == [(False, None), (True, 16)]
+
+
+@pytest.mark.slow
+def test_pictures_somewhat_larger_than_the_margin_are_cut_likewise(monkeypatch):
+    """Half of it and its margin are still all but the whole."""
+    plans = held_and_cut(monkeypatch, photo(24, 800), 400, "auto")
+    assert plans[0].tiling.margin < 800 < 2 * plans[0].tiling.margin
+    assert [(plan.cut, plan.tiling.halo) for plan in plans] == [(False, None), (True, 16)]
+
+
+def held_and_cut(monkeypatch, image, side, tile):
+    """Restore a picture where memory holds no more than ``side`` pixels and a margin of 16 is enough: the plans."""
     monkeypatch.setattr("restoration.applying.planning._shortened", lambda *args: 16)
-    restorer, image, plans = flow(0.1, steps=8), photo(120, 120), []
+    restorer, plans = flow(0.1, steps=8), []
     whole = restore_image(restorer, image, tile="off", precision="fp32")
 
     def hold(module, inputs):
-        if max(inputs[0].shape[-2:]) > 96:
+        if max(inputs[0].shape[-2:]) > side:
             raise MemoryError
 
     restorer.network.posterior_mean.register_forward_pre_hook(hold)
     parts = restore_image(restorer, image, tile=tile, precision="fp32", on_plan=plans.append)
     assert (parts - whole).abs().max() <= 1e-5 * whole.std()
-    assert [(plan.cut, plan.tiling.halo, plan.notes) for plan in plans] == [(False, None, ()), (True, 16, ())]
+    return plans
 
 
 def test_pictures_are_not_cut_where_tiles_would_be_little_but_margins():
