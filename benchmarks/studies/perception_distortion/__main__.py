@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from restoration.benchmarks.studies.perception_distortion.arms import ARMS, TASKS, arms_of
+from restoration.benchmarks.studies.perception_distortion.arms import ARMS, SEEDS, TASKS, arms_of
 from restoration.benchmarks.studies.perception_distortion.claims import close_pairs, verdicts
 from restoration.benchmarks.studies.perception_distortion.evaluating import (
     MODULE,
@@ -28,7 +28,6 @@ from restoration.benchmarks.studies.perception_distortion.schedule import Job, r
 from restoration.errors import RestorationError
 
 WORK, RESULTS = Path("runs/perception_distortion"), Path("benchmarks/results/perception_distortion")
-SEEDS = 3  # where two arms are so close that one does not tell
 
 
 def main() -> None:

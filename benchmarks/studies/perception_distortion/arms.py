@@ -21,6 +21,7 @@ CROP = 64  # pixels that photographs must have at half size
 EULER = (1, 2, 5, 10, 25, 50)  # the steps of flows that are measured
 CHOSEN = 25  # the steps at which arms are compared
 MEAN = "posterior-mean"
+SEEDS = 3  # where two arms are so close that one does not tell
 
 
 SIZE = {  # of all tasks alike, whatever the shipped experiments have

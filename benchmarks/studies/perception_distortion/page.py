@@ -7,8 +7,8 @@ from typing import Any
 
 from restoration.benchmarks.intervals import mean_interval
 from restoration.benchmarks.matrix import line
-from restoration.benchmarks.studies.perception_distortion.arms import ARMS, CHOSEN, EULER, MEAN, TASKS
-from restoration.benchmarks.studies.perception_distortion.claims import overall, stated, verdicts
+from restoration.benchmarks.studies.perception_distortion.arms import ARMS, CHOSEN, EULER, MEAN, SEEDS, TASKS
+from restoration.benchmarks.studies.perception_distortion.claims import close_pairs, overall, stated, verdicts
 from restoration.benchmarks.studies.perception_distortion.evaluating import MODULE
 from restoration.benchmarks.studies.perception_distortion.picture import DIALS, SAID, svg
 from restoration.benchmarks.studies.perception_distortion.records import NONE, Study
@@ -74,13 +74,22 @@ anything was measured, but for what a test says of itself. Over all tasks a clai
 reproduced where it is not in one, and inconclusive else. Intervals are of 95 %, over photographs, and over seeds where
 there are several: three where the MSE of another flow is within {stated()["close"]:g} dB of PMRF's, one elsewhere,
 and always one posterior mean. Other differences that small, as of the GAN and the posterior mean, are those of one
-training.
+training.{_of_one(study)}
 
 DOT maps 5×5 patches of pixels here, where the paper's has an autoencoder's latents, in two ways. "Authors", or nothing
 beside the name, is the paper's: clean and degraded photographs without pairs, and the means of patches are mapped too.
 That way is judged. "Mean-free" leaves the mean of every patch as it is, which is told beside. So is DOT in latents:
 3×3 patches of those of `kl-vae-small`, which ships. What is shown and judged at 12 photographs is the first of 5 draws
 of them; its vertex is that of the parabola through all α, and those of all draws, by their ends alone, stand beside."""
+
+
+def _of_one(study: Study) -> str:
+    """Return which arms that ask for three trainings have fewer so far."""
+    pairs = [
+        (task, arm) for task, arm in close_pairs(study, study.tasks) if len(study.records[task, arm]) < SEEDS
+    ]
+    named = "; ".join(f"{task}, {ARMS[arm].title}" for task, arm in pairs)
+    return f"\nNot yet of three: {named}." if named else ""
 
 
 def _claims(study: Study) -> Iterator[str]:

@@ -353,6 +353,10 @@ def test_a_page_shows_every_arm_of_its_records(tmp_path):
     assert (tmp_path / "again.md").read_text() == text and paths[1].read_text() == drawn
     with pytest.raises(RequestError, match="no records"):
         write_page(tmp_path / "other.md", Study({}))
+    assert "Not yet of three" not in text
+    near = study(pmrf=(0.0212, 2.0), given=(0.0216, 2.0), naive=(0.03, 2.0))
+    write_page(tmp_path / "near.md", near)
+    assert "\nNot yet of three: denoise, PMRF; denoise, flow given y.\n" in (tmp_path / "near.md").read_text()
     swept = dict(study().records)
     for sigma in ("0", "0.1", "0.2"):
         swept["denoise", f"pmrf-sigma-{sigma}"] = [flow("denoise", f"pmrf-sigma-{sigma}", 0.014, 2.0)]
