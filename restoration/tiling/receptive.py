@@ -232,9 +232,8 @@ def _randomised(network: nn.Module, gain: float) -> nn.Module:
     """
     probe = copy.deepcopy(network).cpu().double().eval()
     for module in probe.modules():
-        if isinstance(
-            module, Place
-        ):  # noise that is the same everywhere: as tiles that know their place see it
+        if isinstance(module, Place):
+            # noise that is the same everywhere: as tiles that know their place see it
             module.tell(rows=1, columns=1)
     generator = torch.Generator().manual_seed(4)
     for parameter in probe.parameters():
