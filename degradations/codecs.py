@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from restoration.degradations.degraded import STEPS, Degradation, Degraded, one_per_image
+from restoration.degradations.degraded import STEPS, Degradation, Degraded, one_per_image, over
 from restoration.degradations.draws import Keys, Range, check_range, ends, generator
 
 Subsampling = Literal["4:4:4", "4:2:2", "4:2:0"]
@@ -130,9 +130,8 @@ def through_files(image: Tensor, codec: Codec, each: dict[str, list], **options:
     for i, samples in enumerate(steps):
         own = {name: values[i] for name, values in each.items()}
         passed[i] = decoded(encoded(samples, codec, **own, **options), samples.shape[2])
-    return (
-        torch.from_numpy(passed).to(image.device).permute(0, 3, 1, 2).to(image.dtype).contiguous().div_(STEPS)
-    )
+    stored = torch.from_numpy(passed).to(image.device).permute(0, 3, 1, 2)
+    return over(stored.to(image.dtype).contiguous(), STEPS)
 
 
 def whole(rng: np.random.Generator, value: Range) -> int:

@@ -111,6 +111,14 @@ def on_device_of(image: Tensor, samples: list[Tensor]) -> Tensor:
     return torch.stack(samples).to(image)
 
 
+def over(image: Tensor, levels: float) -> Tensor:
+    """Return ``image``, which is overwritten, divided by a number as processors divide: the same on every device.
+
+    By a plain number, GPUs multiply by its rounded reciprocal.
+    """
+    return image.div_(image.new_full((), levels))
+
+
 def of_each(draws: Sequence[Draw]) -> Draw:
     """Return draws of single images as one: name → a value per image, None where an image has no such draw."""
     names = dict.fromkeys(name for draw in draws for name in draw)

@@ -18,7 +18,7 @@ from restoration.degradations.dct import (
     inverse_dct,
     straight_through,
 )
-from restoration.degradations.degraded import Degradation, Degraded, one_per_image
+from restoration.degradations.degraded import Degradation, Degraded, one_per_image, over
 from restoration.degradations.draws import Keys, Range, check_range, generator, uniform
 
 Convention = Literal["libjpeg", "diffjpeg"]
@@ -153,7 +153,7 @@ def _diffjpeg(image: Tensor, quality: float, shared: tuple[int, int], rounding: 
 
 
 def _limited(centred: Tensor) -> Tensor:
-    return (centred + 128).clamp_(0, 255).div_(255)
+    return over((centred + 128).clamp_(0, 255), 255)
 
 
 def _mixed(planes: Tensor, weights: Sequence[float]) -> Tensor:

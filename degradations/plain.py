@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 from torch import Tensor
 
 from restoration.degradations.dct import straight_through
-from restoration.degradations.degraded import Degradation, Degraded, one_per_image
+from restoration.degradations.degraded import Degradation, Degraded, one_per_image, over
 from restoration.degradations.draws import Keys
 
 # MATLAB's rgb2gray: the first row of the inverse of NTSC's YIQ matrix (0.299, 0.587, 0.114 to three digits)
@@ -34,7 +34,7 @@ class Clip(Degradation):
         limited = clean.clamp(0, 1)
         if not self.levels:
             return Degraded(limited)
-        rounded = limited.detach().mul(self.levels).add_(0.5).floor_().div_(self.levels)
+        rounded = over(limited.detach().mul(self.levels).add_(0.5).floor_(), self.levels)
         return Degraded(straight_through(limited, rounded))
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from restoration.degradations.degraded import over
 from restoration.degradations.draws import Key, generator
 from restoration.degradations.pictures import pictures_in, read_crop
 from restoration.degradations.smooth import Rows
@@ -50,7 +51,7 @@ def _of_folder(clean: Tensor, rng: np.random.Generator, folder: Path) -> Scene:
     stored = torch.from_numpy(samples.copy()).to(clean.device)
 
     def rows(index: Tensor) -> Tensor:
-        return stored.index_select(0, index).permute(2, 0, 1).to(clean.dtype).div_(255)
+        return over(stored.index_select(0, index).permute(2, 0, 1).to(clean.dtype), 255)
 
     return Scene(rows, file, float(samples.mean(dtype=np.float64)) / 255, float(samples.max()) / 255)
 
