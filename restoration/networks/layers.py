@@ -92,11 +92,18 @@ def enlargement_steps(scale: int) -> tuple[int, ...]:
     return steps[scale]
 
 
+def longer(one: int, other: int) -> int:
+    """Return the larger of two lengths, without a branch, which an exported graph could not take.
+
+    Compiled graphs take Python's own ``max``, and in PyTorch 2.11 no other.
+    """
+    return max(one, other) if torch.compiler.is_dynamo_compiling() else torch.sym_max(one, other)
+
+
 def enlarged_to(image: Tensor, least: int, multiple: int = 1) -> Tensor:
     """Return the image with its last row and column repeated until sides are multiples, and at least ``least``."""
     height, width = image.shape[-2:]
-    # without a branch on the size, which an exported graph could not take
-    longest = [torch.sym_max(side, least) for side in (height, width)]
+    longest = [longer(side, least) for side in (height, width)]
     bottom, right = (
         -(-n // multiple) * multiple - side for n, side in zip(longest, (height, width), strict=True)
     )

@@ -123,8 +123,8 @@ SHAPES = [
 every = pytest.mark.parametrize("name", NETWORKS)
 
 
-def built(name: str, **changed: object) -> Network:
-    torch.manual_seed(0)
+def built(name: str, *, draw: int = 0, **changed: object) -> Network:
+    torch.manual_seed(draw)
     small = SMALL.get(name, {})
     network = NETWORKS[name](**(small(**changed) if callable(small) else {**small, **changed}))
     on_meta = torch.get_default_device().type == "meta"
@@ -253,10 +253,13 @@ def test_channels_last_gives_the_same_values(name):
 
 @every
 def test_bfloat16_autocast_trains_and_stays_close(name):
-    network = built(name).eval()
-    degraded = image(network)
-    with torch.no_grad():
-        expected = network(degraded)
+    for draw in range(5):  # one that ends in a ReLU may draw weights by which all is black
+        network = built(name, draw=draw).eval()
+        degraded = image(network)
+        with torch.no_grad():
+            expected = network(degraded)
+        if expected.std() > 0:
+            break
     with torch.autocast("cpu", torch.bfloat16):
         restored = network(degraded)
     error = (restored.float() - expected).detach().square().mean().sqrt()
