@@ -39,10 +39,11 @@ def near(height: int, width: int, side: int, device: torch.device) -> Any:
     token = torch.arange(height * width, device=device)
     row, column = token // width, token % width
     top, left = (row - side // 2).clamp(0, height - rows), (column - side // 2).clamp(0, width - columns)
+    below, right = top + rows, left + columns  # tensors: compilers of graphs of any size take no numbers here
 
     def neighbours(batch: Tensor, head: Tensor, query: Tensor, key: Tensor) -> Tensor:
-        down, across = row[key] - top[query], column[key] - left[query]
-        return (down >= 0) & (down < rows) & (across >= 0) & (across < columns)
+        vertical = (row[key] >= top[query]) & (row[key] < below[query])
+        return vertical & (column[key] >= left[query]) & (column[key] < right[query])
 
     # in each row a query's neighbours are tokens one after another: one of every block that they lie in
     first = (top[:, None] + torch.arange(rows, device=device)) * width + left[:, None]

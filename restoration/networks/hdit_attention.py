@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from restoration.networks.hdit_layers import EPSILON, AdaRmsNorm, linear
+from restoration.networks.layers import longer
 from restoration.networks.neighbourhood import neighbourhood_attention
 from restoration.networks.swin import from_windows, to_windows
 
@@ -71,7 +72,7 @@ def rotated(features: Tensor, angles: Tensor) -> Tensor:
 
 def _angles(height: int, width: int, freqs: Tensor) -> Tensor:
     """Return angles by row, then by column: ``(heads, H, W, head width / 4)``."""
-    rows, columns = (_centres(length, torch.sym_max(height, width), freqs) for length in (height, width))
+    rows, columns = (_centres(length, longer(height, width), freqs) for length in (height, width))
     down = rows[:, None, None] * freqs[:, None, None]
     across = columns[:, None] * freqs[:, None, None]
     size = (-1, height, width, -1)

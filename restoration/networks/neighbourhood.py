@@ -19,14 +19,16 @@ def neighbourhood_attention(
     """Return the attention of every pixel to ``side`` × ``side`` neighbours: ``(N, heads, H, W, head width)``.
 
     Of L pixels in a row, the i-th sees those from ``clamp(i − side // 2, 0, L − side)``: the window never leaves the
-    image and nothing is padded; where L < side it is the whole row. Logits are plain products. On a GPU,
-    PyTorch's FlexAttention is used where ``flex`` asks for it, else natten's kernels where that package is installed.
-    The device, the type, the sizes and ``flex`` decide, and nothing that went before.
+    image and nothing is padded; where L < side it is the whole row. Logits are plain products. On a GPU, PyTorch's
+    FlexAttention is used where ``flex`` asks for it, in compiled graphs and for gradients; else natten's kernels where
+    that package is installed. The device, the type, the sizes and what is asked for decide, and nothing before.
     """
-    if torch.compiler.is_exporting():
+    # compilers of PyTorch 2.11 take every graph for one that is exported
+    if torch.compiler.is_exporting() and not torch.compiler.is_dynamo_compiling():
         return gathered_attention(query, key, value, side)
     if query.is_cuda and query.dtype in KERNELS:
-        if flex:
+        # a forward pass alone gains nothing that pays for making its kernel
+        if flex and (torch.compiler.is_compiling() or torch.is_grad_enabled()):
             return flexed_attention(query, key, value, side)
         if min(query.shape[2:4]) >= side and (kernel := _natten()) is not None:
             return natten_attention(kernel, query, key, value, side)

@@ -90,6 +90,8 @@ def test_the_way_follows_from_what_is_asked_for_and_never_from_what_went_before(
     asked = "flexed" if flex else "blocked"
     for side in (4, 64, 300):
         assert {way(OnGpu(side, side)) for _ in range(500)} == {asked}
+        with torch.no_grad():
+            assert way(OnGpu(side, side)) == "blocked"
     assert way(OnGpu(64, 64, torch.float64)) == way(drawn(64, 64)[0]) == "blocked"
 
 

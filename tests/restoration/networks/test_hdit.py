@@ -233,6 +233,14 @@ def test_exported_graphs_hold_no_kernel_of_natten(monkeypatch):
     torch.testing.assert_close(found.as_subclass(Tensor), blocked_attention(*parts, 7))
 
 
+def test_compiled_graphs_are_not_taken_for_exported_ones(monkeypatch):
+    parts = torch.randn(3, 2, 2, 9, 12, 16, generator=torch.Generator().manual_seed(6))
+    monkeypatch.setattr(neighbourhood, "gathered_attention", lambda *parts: parts[0])
+    torch._dynamo.reset()
+    compiled = torch.compile(neighbourhood_attention, backend="eager", fullgraph=True)
+    torch.testing.assert_close(compiled(*parts, 7), blocked_attention(*parts, 7))
+
+
 def test_natten_is_found_where_it_is_installed(monkeypatch):
     package = types.ModuleType("natten")
     package.na2d = lambda *parts, **keywords: parts
