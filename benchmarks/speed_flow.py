@@ -9,7 +9,6 @@ memory. Both are timed in turn, in one process. Networks have random weights; sp
 
 import argparse
 import json
-import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ from torch import Tensor
 from restoration.apply import restore_picture
 from restoration.applying.planning import tiling_of
 from restoration.applying.running import Inference, Runner
-from restoration.benchmarks.timing import alternate, environment, medians
+from restoration.benchmarks.timing import alternate, command, environment, medians
 from restoration.experiment import load
 from restoration.image import Picture
 from restoration.networks.posterior_mean_flow import PosteriorMeanFlow
@@ -48,22 +47,13 @@ def main() -> None:
     record = {
         "what": f"{arguments.experiment} of {arguments.steps} steps by {arguments.solver}, random weights, float32; "
         "seconds, medians",
-        "command": command(arguments),
+        "command": command("speed_flow", arguments),
         "environment": environment(),
         "sizes": {str(side): measured(flow, side, arguments.repeats) for side in arguments.sides},
     }
     print(table(record))
     if arguments.out:
         arguments.out.write_text(json.dumps(record, indent=1) + "\n")
-
-
-def command(arguments: argparse.Namespace) -> str:
-    """Return the command line that says every argument."""
-    words = ["python", "-m", "restoration.benchmarks.speed_flow"]
-    for key, value in vars(arguments).items():
-        if value is not None:
-            words += [f"--{key}", *map(str, value if isinstance(value, list) else [value])]
-    return shlex.join(words)
 
 
 def flow_of(experiment: str, steps: int, solver: str = "euler") -> PosteriorMeanFlow:

@@ -1,6 +1,8 @@
 """Timings that compare: every candidate in one process, in turn, with a record of the machine."""
 
 import os
+import shlex
+from argparse import Namespace
 from collections.abc import Callable
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
@@ -36,6 +38,15 @@ def alternate(callables: dict[str, Callable[[], object]], repeats: int) -> dict[
 def medians(seconds: dict[str, list[float]]) -> dict[str, float]:
     """Return the median of every candidate's seconds."""
     return {name: median(times) for name, times in seconds.items()}
+
+
+def command(module: str, arguments: Namespace) -> str:
+    """Return the command line that says every argument of a module of benchmarks."""
+    words = ["python", "-m", f"restoration.benchmarks.{module}"]
+    for key, value in vars(arguments).items():
+        if value is not None:
+            words += [f"--{key}", *map(str, value if isinstance(value, list) else [value])]
+    return shlex.join(words)
 
 
 def environment() -> dict[str, object]:
