@@ -28,6 +28,22 @@ def check_ranks(experiment: Experiment) -> None:
         )
 
 
+def check_compiler(experiment: Experiment, network: torch.nn.Module, device: torch.device) -> None:
+    """Refuse what has to be compiled where PyTorch finds nothing to do it with."""
+    flexing = device.type == "cuda" and any(getattr(part, "flex", False) for part in network.modules())
+    if not (flexing or experiment.schedule.compile):
+        return
+    try:
+        torch.compile(torch.nn.Softplus())(torch.ones(8, device=device))
+    except Exception as error:  # of many kinds: no C compiler, no triton, a Python that is too new
+        keys = ["schedule.compile"] * experiment.schedule.compile + ["flex"] * flexing
+        reason = next((line.strip() for line in str(error).splitlines() if line.strip()), "no reason given")
+        raise ConfigError(
+            f"{' and '.join(keys)} = true: PyTorch cannot compile for {device.type} here ({reason[:200]}); "
+            "expected a C++ compiler, and triton for GPUs, or false"
+        ) from None
+
+
 def check_stack(experiment: Experiment, data: Pairs) -> None:
     """Let every term and what it trains see one micro-batch: what they cannot measure is refused before the run."""
     schedule, crop = experiment.schedule, experiment.data.crop

