@@ -88,7 +88,9 @@ def of_attention(settings: dict[str, Any], image: Tensor, repeats: int) -> dict[
     parts = [query / width**0.5, key, value]
 
     def attending(flex: bool) -> Callable[..., Tensor]:
-        attend = flexed_attention if flex else neighbourhood_attention  # the latter flexes for gradients alone
+        attend = (
+            flexed_attention if flex else neighbourhood_attention
+        )  # the latter flexes for gradients alone
         return lambda *given: attend(*given, first.side)
 
     exact = attending(False)(*(part[:1].double() for part in parts))
