@@ -433,6 +433,8 @@ def own(tmp_path, monkeypatch):
     (tmp_path / "paper_repo" / "__init__.py").write_text("")
     (tmp_path / "paper_repo" / "my_arch.py").write_text(OWN)
     monkeypatch.syspath_prepend(tmp_path)
+    for name in of_basicsr():  # of tests that measure it
+        monkeypatch.delitem(sys.modules, name)
     yield "paper_repo.my_arch"
     forget()
 
