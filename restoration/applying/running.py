@@ -95,7 +95,9 @@ class Runner:
         self.compiled = compiled
         network: Function = self.restorer
         if compiled:
-            network = self.known.compiled = self.known.compiled or torch.compile(self.restorer, dynamic=True)
+            if self.known.compiled is None:
+                self.known.compiled = torch.compile(self.restorer, dynamic=True)
+            network = self.known.compiled
         self.forward = self_ensemble(network, self._turn) if self.inference.ensemble else network
 
     def settle(self, seconds: float, tile: Tensor) -> None:

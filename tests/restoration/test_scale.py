@@ -7,6 +7,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -432,6 +433,18 @@ def test_network_is_compiled_once_where_asked_for(monkeypatch):
     for _ in range(2):
         assert torch.equal(restore_image(restorer, image, precision="fp32", compile=True), expected)
     assert compiled == [{"dynamic": True}]
+
+
+def test_what_is_compiled_is_used_again(monkeypatch):
+    """By PyTorch's own wrapper, which has a truth value only where the network has a length."""
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))
+    restorer, tile = Gain(), torch.rand(1, 3, 8, 8)
+    first = Runner(restorer, Inference(precision="fp32"))
+    monkeypatch.setattr(first, "_seconds", lambda tile: 0.5 if first.compiled else 1.0)
+    first.settle(LONG, tile)
+    second = Runner(restorer, Inference(precision="fp32", compile=True))
+    assert first.compiled and second.compiled and first.forward is second.forward
+    assert torch.equal(second(tile), restorer(tile))
 
 
 @pytest.mark.parametrize(
