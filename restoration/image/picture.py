@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from restoration.degradations.degraded import over
 from restoration.formats.metadata import Stored
 
 ROWS = 256
@@ -78,7 +79,7 @@ def to_samples(image: Tensor, depth: int = 8) -> np.ndarray:
 
 def quantise(image: Tensor, depth: int = 8) -> Tensor:
     """Return the image as it reads back from a file of ``depth`` bits, still in [0, 1]."""
-    return image.clamp(0, 1).mul_(PEAKS[depth]).add_(0.5).floor_().div_(PEAKS[depth])
+    return over(image.clamp(0, 1).mul_(PEAKS[depth]).add_(0.5).floor_(), PEAKS[depth])
 
 
 def rgb(image: Tensor) -> Tensor:

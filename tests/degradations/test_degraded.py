@@ -2,7 +2,9 @@
 
 import pytest
 import torch
+from torch import Tensor
 
+from restoration.degradations import DEGRADATIONS
 from restoration.degradations.camera import Camera
 from restoration.degradations.chain import Chain, OneOf, Sometimes
 from restoration.degradations.mask import Boxes, Centre, Half, Lines, Pixels
@@ -15,6 +17,7 @@ from restoration.degradations.sharpen import Sharpen
 from restoration.degradations.shuffle import Shuffle
 from restoration.degradations.strokes import Strokes
 from restoration.degradations.video import MovingClip
+from restoration.image import write_image
 
 MANY = [(0, sample) for sample in range(20)]
 
@@ -80,3 +83,20 @@ def test_channels_are_those_that_some_part_needs():
     ):
         assert part.channels == 3
     assert Chain(of=(Clip(), Pixels())).channels is None and RealEsrgan().channels is None
+
+
+@pytest.mark.parametrize("name", ["clip", "jpeg", "jpeg-differentiable", "reflection"])
+def test_samples_do_not_depend_on_how_a_device_divides(monkeypatch, tmp_path, name):
+    """GPUs multiply by the rounded reciprocal of a plain number: of 256 levels, 126 come out differently."""
+    clean = torch.arange(256).view(1, 1, 16, 16).repeat(1, 3, 3, 2) / 255
+    write_image(tmp_path / "scene.png", clean)
+    options = {"clip": {"levels": 255}, "reflection": {"images": str(tmp_path)}}
+    degradation = DEGRADATIONS[name](**options.get(name, {}))
+    expected, divide = degradation(clean.clone(), [(0, 0)]).image, Tensor.div_
+
+    def reciprocal(image: Tensor, by: Tensor | float) -> Tensor:
+        return divide(image, by) if isinstance(by, Tensor) else image.mul_(image.new_tensor(1) / by)
+
+    monkeypatch.setattr(Tensor, "div_", reciprocal)
+    assert (torch.arange(256.0).div_(255) != torch.arange(256.0) / 255).sum() == 126
+    assert torch.equal(degradation(clean.clone(), [(0, 0)]).image, expected)
