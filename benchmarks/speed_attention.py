@@ -5,8 +5,8 @@ benchmarks/results/speed_attention.json``
 
 Without it natten's kernels are taken where that package is installed, else squares of queries in plain PyTorch. For
 every experiment: the attention of its first level by itself, and its whole velocity network, forward alone and with
-gradients, which networks also take compiled by PyTorch; in bfloat16. Errors are relative to what is computed exactly.
-All run in turn, in one process. Networks have random weights; speed does not depend on them.
+gradients, which networks also take compiled by PyTorch; in bfloat16. Errors are relative to float64, of networks to
+float32. All run in turn, in one process. Networks have random weights; speed does not depend on them.
 """
 
 import argparse
@@ -123,7 +123,7 @@ def of_network(settings: dict[str, Any], image: Tensor, repeats: int) -> dict[st
         with torch.no_grad(), torch.autocast(image.device.type, torch.bfloat16):
             errors[name] = _error(network(image[:1], t[:1]), exact)
         learning = list(network.parameters())
-        if name != "flex":  # which is for gradients and for compiled graphs
+        if name != "flex":  # which is for gradients
             calls[f"{name}, forward"] = partial(_forward, network, [image, t])
         calls[f"{name}, with gradients"] = partial(_with_gradients, network, [image, t], learning)
         compiled = torch.compile(network)

@@ -24,7 +24,7 @@ class Hdit(Network):
     up. ``kernel`` is the side of a neighbourhood, ``window`` that of a shifted window. ``seen`` counts channels of
     images given beside the first. ``expansion`` is the hidden width of the perceptrons. ``timed`` says that the weights
     are a velocity's: without a time they restore nothing. ``flex`` has neighbourhoods computed by PyTorch's
-    FlexAttention on a GPU, for gradients and in compiled graphs, with the same weights; elsewhere it changes nothing.
+    FlexAttention on a GPU, for gradients, with the same weights; elsewhere it changes nothing.
 
     The defaults are the authors' XL2: 121,544,221 parameters. Widths (256, 512, 1024) of depths (2, 2, 8) with two
     levels of neighbourhoods have 160,460,210 (ImageNet256Sp4, for blind faces).

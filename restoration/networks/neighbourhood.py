@@ -20,15 +20,14 @@ def neighbourhood_attention(
 
     Of L pixels in a row, the i-th sees those from ``clamp(i − side // 2, 0, L − side)``: the window never leaves the
     image and nothing is padded; where L < side it is the whole row. Logits are plain products. On a GPU, PyTorch's
-    FlexAttention is used where ``flex`` asks for it, in compiled graphs and for gradients; else natten's kernels where
-    that package is installed. The device, the type, the sizes and what is asked for decide, and nothing before.
+    FlexAttention is used for gradients where ``flex`` asks for it; else natten's kernels where that package is
+    installed. The device, the type, the sizes and what is asked for decide, and nothing that went before.
     """
-    # compilers of PyTorch 2.11 take every graph for one that is exported
-    if torch.compiler.is_exporting() and not torch.compiler.is_dynamo_compiling():
+    if torch.compiler._is_exporting_flag:  # is_exporting() is true of every graph that PyTorch 2.11 compiles
         return gathered_attention(query, key, value, side)
-    if query.is_cuda and query.dtype in KERNELS:
-        # a forward pass alone gains nothing that pays for making its kernel
-        if flex and (torch.compiler.is_compiling() or torch.is_grad_enabled()):
+    if _has_kernels(query):
+        # a forward pass alone gains too little to compile a kernel for
+        if flex and torch.is_grad_enabled():
             return flexed_attention(query, key, value, side)
         if min(query.shape[2:4]) >= side and (kernel := _natten()) is not None:
             return natten_attention(kernel, query, key, value, side)
@@ -122,6 +121,10 @@ class _Blocks:
         """Return which keys each query sees: ``(blocks, queries, keys)``."""
         key, first = self.seen[:, None], self.first[..., None]
         return (key >= first) & (key < first + self.side)
+
+
+def _has_kernels(query: Tensor) -> bool:
+    return query.is_cuda and query.dtype in KERNELS
 
 
 @cache

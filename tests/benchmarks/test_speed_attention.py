@@ -19,9 +19,11 @@ def uncompiled(monkeypatch):
     monkeypatch.setattr(torch, "compile", lambda function: function)
 
 
-def test_flex_is_timed_where_its_kernels_are():
+@pytest.mark.parametrize(("found", "name"), [(None, "plain"), ("natten's", "natten")])
+def test_flex_is_timed_where_its_kernels_are(monkeypatch, found, name):
+    monkeypatch.setattr(speed_attention, "find_spec", lambda package: found)
     assert speed_attention.ways(torch.device("cpu")) == {"plain": False}
-    assert speed_attention.ways(torch.device("cuda")) == {"plain": False, "flex": True}
+    assert speed_attention.ways(torch.device("cuda")) == {name: False, "flex": True}
 
 
 def test_attention_is_that_of_the_first_level_to_neighbours(monkeypatch):

@@ -69,6 +69,22 @@ def test_masks_of_large_images_are_small():
     assert mask.shape[-2:] == (65_536, 65_536) and mask.kv_indices.shape[-2:] == (512, 512)
 
 
+@pytest.mark.parametrize("learning", [True, False])
+def test_compiled_graphs_flex_for_gradients(monkeypatch, learning):
+    """A compiler that sees no GPU follows the same branches when it is told of one."""
+    monkeypatch.setattr(neighbourhood, "_has_kernels", lambda query: True)
+    monkeypatch.setattr(neighbourhood, "flexed_attention", lambda *parts: parts[0] + 1)
+    monkeypatch.setattr(neighbourhood, "blocked_attention", lambda *parts: parts[0] + 2)
+    monkeypatch.setattr(neighbourhood, "gathered_attention", lambda *parts: parts[0] + 3)
+    monkeypatch.setattr(neighbourhood, "_natten", lambda: None)
+    torch._dynamo.reset()
+    compiled = torch.compile(neighbourhood_attention, backend="eager", fullgraph=True)
+    query = torch.zeros(1, 2, 9, 9, 16)
+    with torch.set_grad_enabled(learning):
+        found = {int(compiled(query, query, query, 7, flex=flex).mean()) for flex in (True, False)}
+    assert found == ({1, 2} if learning else {2})
+
+
 class OnGpu:
     """What the choice reads of a tensor on a GPU."""
 

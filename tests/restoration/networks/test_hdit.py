@@ -228,7 +228,7 @@ def test_exported_graphs_hold_no_kernel_of_natten(monkeypatch):
 
     parts = torch.randn(3, 2, 2, 9, 12, 16, generator=torch.Generator().manual_seed(6))
     monkeypatch.setattr(neighbourhood, "_natten", lambda: pytest.fail("asked for"))
-    monkeypatch.setattr(torch.compiler, "is_exporting", lambda: True)
+    monkeypatch.setattr(torch.compiler, "_is_exporting_flag", True)
     found = neighbourhood_attention(*(part.as_subclass(OnGpu) for part in parts), 7)
     torch.testing.assert_close(found.as_subclass(Tensor), blocked_attention(*parts, 7))
 
@@ -239,6 +239,19 @@ def test_compiled_graphs_are_not_taken_for_exported_ones(monkeypatch):
     torch._dynamo.reset()
     compiled = torch.compile(neighbourhood_attention, backend="eager", fullgraph=True)
     torch.testing.assert_close(compiled(*parts, 7), blocked_attention(*parts, 7))
+
+
+@pytest.mark.parametrize("strict", [False, True])
+def test_exported_graphs_take_images_of_any_size(strict):
+    network = Hdit(
+        widths=(16, 32), depths=(1, 1), head=16, patch=2, mapping_width=12, mapping_hidden=20
+    ).eval()
+    sizes = {0: None, 1: None, 2: torch.export.Dim.AUTO, 3: torch.export.Dim.AUTO}
+    graph = torch.export.export(network, (torch.rand(1, 3, 16, 24),), dynamic_shapes=(sizes,), strict=strict)
+    for height, width in [(16, 24), (32, 20), (64, 64), (8, 8)]:
+        image = torch.rand(1, 3, height, width)
+        with torch.no_grad():
+            torch.testing.assert_close(graph.module()(image), network(image))
 
 
 def test_natten_is_found_where_it_is_installed(monkeypatch):
