@@ -28,19 +28,25 @@ def check_ranks(experiment: Experiment) -> None:
         )
 
 
-def check_compiler(experiment: Experiment, network: torch.nn.Module, device: torch.device) -> None:
+def check_compiler(experiment: Experiment, device: torch.device) -> None:
     """Refuse what has to be compiled where PyTorch finds nothing to do it with."""
-    flexing = device.type == "cuda" and any(getattr(part, "flex", False) for part in network.modules())
-    if not (flexing or experiment.schedule.compile):
+    keys = ["schedule.compile"] if experiment.schedule.compile else []
+    for key, table in (
+        ("network", experiment.network),
+        ("network.velocity", experiment.network.get("velocity") or {}),
+    ):
+        if device.type == "cuda" and table.get("flex") and "neighbourhood" in table["attention"]:
+            keys.append(f"{key}.flex")
+    if not keys:
         return
     try:
         torch.compile(torch.nn.Softplus())(torch.ones(8, device=device))
     except Exception as error:  # of many kinds: no C compiler, no triton, a Python that is too new
-        keys = ["schedule.compile"] * experiment.schedule.compile + ["flex"] * flexing
-        reason = next((line.strip() for line in str(error).splitlines() if line.strip()), "no reason given")
+        told = str(getattr(error, "inner_exception", error)).splitlines()
+        reason = next((line.strip() for line in told if line.strip()), type(error).__name__)
         raise ConfigError(
             f"{' and '.join(keys)} = true: PyTorch cannot compile for {device.type} here ({reason[:200]}); "
-            "expected a C++ compiler, and triton for GPUs, or false"
+            "expected a C and a C++ compiler, and triton for GPUs, or false"
         ) from None
 
 

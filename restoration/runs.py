@@ -43,6 +43,8 @@ def run(
 ) -> None:
     """Train an experiment in its folder, or go on where it stopped, and export the restorer."""
     prepared = build_run(experiment, folder, device, validate)
+    if state_of(folder, experiment) != "finished":
+        preflight.check_compiler(experiment, device)
     state = _claimed(folder, experiment)
     if state == "finished":
         if distributed.rank() == 0 and not quiet:
@@ -112,8 +114,6 @@ def build_run(
     preflight.check_fit(experiment, data, method.restorer())
     preflight.check_steps(experiment, method)
     preflight.check_stack(experiment, data)
-    if not described:
-        preflight.check_compiler(experiment, method.restorer(), device)
     return Run(experiment, method, optimizers, data, folder, device, validate)
 
 

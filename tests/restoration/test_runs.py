@@ -1,15 +1,17 @@
 """What a run is refused for before it starts: every term sees a micro-batch of what it will be trained on."""
 
+from contextlib import nullcontext
 from importlib.util import find_spec
 
 import pytest
 import torch
+from torch._dynamo.exc import BackendCompilerFailed
 
 from restoration.errors import ConfigError
 from restoration.experiment import load
 from restoration.image import write_image
 from restoration.preflight import check_compiler
-from restoration.runs import build_run
+from restoration.runs import build_run, run
 
 EXPERIMENT = """
 name = "tiny"
@@ -121,37 +123,59 @@ def test_as_many_others_as_a_batch_leaves_are_taken(build):
     assert len(run.data.batch(0)) == 4
 
 
-@pytest.mark.parametrize(
-    ("reason", "told"),
-    [("\nno C compiler\nhere", "no C compiler"), ("", "no reason given"), ("a" * 300, "a" * 200)],
-)
-def test_compiling_is_refused_in_one_line_where_it_cannot_be_done(build, tmp_path, monkeypatch, reason, told):
-    def compile(*_):
-        raise RuntimeError(reason)
+def train(build, *settings):
+    prepared = build('name = "l2"', *settings)
+    run(prepared.experiment, prepared.folder, prepared.device, None, quiet=True)
 
-    monkeypatch.setattr(torch, "compile", compile)
-    with pytest.raises(ConfigError) as error:
-        build('name = "l2"', "schedule.compile=true")
-    assert str(error.value) == (
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (RuntimeError("\nno C compiler\nhere"), "no C compiler"),
+        (BackendCompilerFailed(print, RuntimeError("no C compiler"), None), "no C compiler"),
+        (OSError(), "OSError"),
+        (RuntimeError("a" * 300), "a" * 200),
+    ],
+)
+def test_compiling_is_refused_in_one_line_where_it_cannot_be_done(build, tmp_path, monkeypatch, error, told):
+    def called(*_):  # what is compiled is so when it is called
+        raise error
+
+    monkeypatch.setattr(torch, "compile", lambda *_: called)
+    with pytest.raises(ConfigError) as found:
+        train(build, "schedule.compile=true")
+    assert str(found.value) == (
         f"schedule.compile = true: PyTorch cannot compile for cpu here ({told}); "
-        "expected a C++ compiler, and triton for GPUs, or false"
+        "expected a C and a C++ compiler, and triton for GPUs, or false"
     )
     assert not (tmp_path / "run").exists()
-    assert build('name = "l2"').experiment.schedule.compile is False  # nor tried where nobody asks
+    train(build)  # nor is it tried where nobody asks
 
 
-@pytest.mark.slow
-def test_compiling_goes_ahead_where_it_can_be_done(build):
-    assert build('name = "l2"', "schedule.compile=true").experiment.schedule.compile
+def test_a_finished_run_needs_no_compiler(build, monkeypatch):
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda module: None)
+    train(build, "schedule.compile=true")
+    monkeypatch.setattr(torch, "compile", lambda *_: pytest.fail("asked for"))
+    train(build, "schedule.compile=true")
 
 
-def test_flex_is_compiled_on_gpus_alone(monkeypatch):
-    tried = []
-    monkeypatch.setattr(torch, "compile", lambda module: tried.append(1) or (lambda image: image))
-    monkeypatch.setattr(torch, "ones", lambda *size, device: size)
-    experiment = load("pmrf-denoise", ("schedule.compile=false",))
-    flexing, plain = torch.nn.Module(), torch.nn.Module()
-    flexing.flex = True
-    for network, on in [(flexing, "cpu"), (plain, "cuda"), (flexing, "cuda")]:
-        check_compiler(experiment, network, torch.device(on))
-        assert len(tried) == (network is flexing and on == "cuda")
+HDIT = 'network.velocity={ name = "hdit", widths = [64], depths = [1], timed = true, attention = '
+
+
+@pytest.mark.parametrize(
+    ("settings", "keys"),
+    [
+        ((), ["schedule.compile", "network.velocity.flex"]),
+        (("schedule.compile=false",), ["network.velocity.flex"]),
+        (("network.velocity.flex=false",), ["schedule.compile"]),
+        (("schedule.compile=false", HDIT + '["global"], flex = true }'), []),
+    ],
+)
+def test_flex_is_compiled_for_neighbours_on_gpus(monkeypatch, settings, keys):
+    monkeypatch.setattr(torch, "ones", lambda *size, device: 1 / 0)
+    experiment = load("pmrf-denoise", settings)
+    for on in ("cpu", "cuda"):
+        asked = [key for key in keys if on == "cuda" or not key.endswith("flex")]
+        with pytest.raises(ConfigError) if asked else nullcontext() as found:
+            check_compiler(experiment, torch.device(on))
+        assert not asked or str(found.value).startswith(f"{' and '.join(asked)} = true: ")
