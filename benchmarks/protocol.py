@@ -18,12 +18,11 @@ from restoration.benchmarks.metrics.distributions import FEATURES, SetMetric
 from restoration.benchmarks.sources import SOURCES, Files, Frames, Made, Source
 from restoration.config import build, check, differences, nearest, override, read_toml, typed
 from restoration.errors import ConfigError, RequestError
-from restoration.experiment import Task as ExperimentTask
+from restoration.experiment import Task
 
 # changes of these show in a row's convention or metric already
 VISIBLE = {"luma", "border", "output", "mean", "reference", "metrics"}
 
-Task = Literal[ExperimentTask, "restoration"]
 
 TOY = "gaussian-toy"  # measured by its own estimators, not by restorers of images
 PAIRS = ("border", "colour", "luma", "mean", "output", "reference", "scale")  # what --pairs lets one set

@@ -14,7 +14,7 @@ from restoration.errors import ConfigError
 
 Task = Literal[
     "super-resolution", "denoising", "deblurring", "deraining", "jpeg", "low-light", "inpainting",
-    "reflection-removal", "video-super-resolution", "faces", "colourisation", "reconstruction",
+    "reflection-removal", "video-super-resolution", "faces", "colourisation", "reconstruction", "restoration",
 ]  # fmt: skip
 Count = Annotated[int, Field(ge=1)]
 Natural = Annotated[int, Field(ge=0)]

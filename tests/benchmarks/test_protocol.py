@@ -72,7 +72,7 @@ OTHERS = {
         )
     ),
     "bsds-dev30-pmrf-denoise",
-    *(f"photos-pmrf-{part}" for part in ("denoise", "sr", "inpaint", "colorize")),
+    *(f"photos-pmrf-{part}" for part in ("denoise", "sr", "inpaint", "colorize", "blind")),
     *(f"{d}-reconstruction" for d in ("bsd100", "kodak24", "kodak5", "bsds-dev30")),
 }
 # what is cut off where it is neither nothing nor the scale
