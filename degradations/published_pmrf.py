@@ -12,7 +12,7 @@ from restoration.degradations.blur import Blur
 from restoration.degradations.chain import Chain, OneOf, Sometimes
 from restoration.degradations.codecs import JPEG
 from restoration.degradations.degraded import STEPS, Degraded, check_scale
-from restoration.degradations.draws import Keys, check_probability
+from restoration.degradations.draws import Keys, Range, check_probability, check_range, ends
 from restoration.degradations.mask import Pixels
 from restoration.degradations.noise import Noise
 from restoration.degradations.plain import Clip, Grey
@@ -104,16 +104,21 @@ class PmrfColourise(Published):
 class PmrfBlindFace(Published):
     """PMRF's blind faces: blur, bilinear to 1/U[0.8, 32], noise, JPEG, bilinear back to full size, 8 bits.
 
-    For faces of 512 pixels. A share ``grey`` is turned grey: the degraded image within the chain, and beside it what
+    For faces of 512 pixels; ``sigma``, the blur's in pixels, and ``divisor`` of the size suit smaller images where
+    they are smaller. A share ``grey`` is turned grey: the degraded image within the chain, and beside it what
     restorers shall reach.
     """
 
     scale: ClassVar[int] = 1
 
     grey: float = 0.01
+    sigma: Range = (0.1, 15.0)
+    divisor: Range = (0.8, 32.0)
 
     def _check(self) -> None:
         check_probability("grey", self.grey)
+        check_range("sigma", self.sigma)
+        check_range("divisor", self.divisor, 0.1, 100.0)
 
     @property
     def aims(self) -> bool:
@@ -126,11 +131,14 @@ class PmrfBlindFace(Published):
         rotation = (-math.pi, math.pi)
         blur = OneOf(
             of=(
-                Blur(sigma=(0.1, 15.0), size=41),
-                Blur(sigma=(0.1, 15.0), size=41, isotropic=False, rotation=rotation),
+                Blur(sigma=self.sigma, size=41),
+                Blur(sigma=self.sigma, size=41, isotropic=False, rotation=rotation),
             )
         )
-        down = Rescale(factor=(1 / 32, 1 / 0.8), uniform_in="divisor", kernels=("bilinear",), antialias=False)
+        least, most = ends(self.divisor)
+        down = Rescale(
+            factor=(1 / most, 1 / least), uniform_in="divisor", kernels=("bilinear",), antialias=False
+        )
         back = Fit(scale=1, kernels=("bilinear",), antialias=False)
         files = (Noise(sigma=(0.0, 20.0)), JPEG(quality=(30.0, 100.0)))
         grey = Sometimes(of=Grey(), probability=self.grey)

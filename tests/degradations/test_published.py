@@ -158,6 +158,16 @@ def test_some_faces_are_grey_and_so_is_what_is_asked_for():
         ("pmrf-sr", {"factor": 0}, "factor = 0; expected a whole number from 1"),
         ("pmrf-inpaint", {"ratio": 1.5}, "ratio = 1.5; expected a probability from 0 to 1"),
         ("pmrf-blind-face", {"grey": 2.0}, "grey = 2; expected a probability from 0 to 1"),
+        (
+            "pmrf-blind-face",
+            {"sigma": (3.0, 1.0)},
+            "sigma = [3, 1]; expected a number from 0, or [lowest, highest] of such",
+        ),
+        (
+            "pmrf-blind-face",
+            {"divisor": 0.0},
+            "divisor = 0; expected a number from 0.1 to 100, or [lowest, highest] of such",
+        ),
         *(
             (
                 f"pmrf-{name}",
