@@ -190,14 +190,19 @@ def description(run: Run) -> dict[str, str]:
         number += " (this device would emulate bfloat16)"
     facts = {
         "parameters": f"{cost.parameters(network):,}",
-        "multiply-adds": f"{cost.multiply_adds(network, channels, side) / 1e3:.3g} G per megapixel of input",
-        "memory": f"about {needed / GIB:.2g} GiB for a step of {_counted(share, 'image')} of {side}x{side}",
-        "data": f"{len(data.source)} images; {_epochs(run):.3g} epochs",
+        "multiply-adds": f"{digits(cost.multiply_adds(network, channels, side) / 1e3)} G per megapixel of input",
+        "memory": f"about {digits(needed / GIB, 2)} GiB for a step of {_counted(share, 'image')} of {side}x{side}",
+        "data": f"{len(data.source)} images; {digits(_epochs(run))} epochs",
         **_idle(experiment),
         "learns": ", ".join(f"{n} ({cost.parameters(m):,})" for n, m in run.groups.items()),
         "device": f"{run.device}, {_counted(distributed.world(), 'process', 'processes')}, {number}",
     }
     return facts | splitting(run)
+
+
+def digits(value: float, count: int = 3) -> str:
+    """Return a number of so many digits that tell, written out: 53,800 and not 5.38e+04."""
+    return f"{float(f'{value:.{count}g}'):,.12g}"
 
 
 def _idle(experiment: Experiment) -> dict[str, str]:

@@ -11,7 +11,7 @@ from restoration.errors import ConfigError
 from restoration.experiment import load
 from restoration.image import write_image
 from restoration.preflight import check_compiler
-from restoration.runs import build_run, run
+from restoration.runs import build_run, digits, run
 
 EXPERIMENT = """
 name = "tiny"
@@ -179,3 +179,13 @@ def test_flex_is_compiled_for_neighbours_on_gpus(monkeypatch, settings, keys):
         with pytest.raises(ConfigError) if asked else nullcontext() as found:
             check_compiler(experiment, torch.device(on))
         assert not asked or str(found.value).startswith(f"{' and '.join(asked)} = true: ")
+
+
+def test_large_numbers_of_a_dry_run_are_written_out():
+    assert [digits(value) for value in (53_812.4, 0.012345, 7.0, 1_234_567)] == [
+        "53,800",
+        "0.0123",
+        "7",
+        "1,230,000",
+    ]
+    assert digits(117.3, 2) == "120"
