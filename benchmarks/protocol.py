@@ -23,7 +23,6 @@ from restoration.experiment import Task
 # changes of these show in a row's convention or metric already
 VISIBLE = {"luma", "border", "output", "mean", "reference", "metrics"}
 
-
 TOY = "gaussian-toy"  # measured by its own estimators, not by restorers of images
 PAIRS = ("border", "colour", "luma", "mean", "output", "reference", "scale")  # what --pairs lets one set
 

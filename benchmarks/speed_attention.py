@@ -29,10 +29,8 @@ from restoration.networks.hdit import Hdit
 from restoration.networks.hdit_attention import SelfAttention
 from restoration.networks.neighbourhood import neighbourhood_attention
 
-IMAGES = {
-    "pmrf-denoise": 16,
-    "pmrf-blind-faces": 8,
-}  # at once: micro-batches of the GPUs that they are written for
+# at once: micro-batches of the GPUs that they are written for
+IMAGES = {"pmrf-denoise": 16, "pmrf-blind-faces": 8}
 Call = Callable[[], object]
 
 
@@ -88,9 +86,8 @@ def of_attention(settings: dict[str, Any], image: Tensor, repeats: int) -> dict[
     parts = [query / width**0.5, key, value]
 
     def attending(flex: bool) -> Callable[..., Tensor]:
-        attend = (
-            flexed_attention if flex else neighbourhood_attention
-        )  # the latter flexes for gradients alone
+        # by itself: within `neighbourhood_attention` it is for gradients alone
+        attend = flexed_attention if flex else neighbourhood_attention
         return lambda *given: attend(*given, first.side)
 
     exact = attending(False)(*(part[:1].double() for part in parts))

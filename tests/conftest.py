@@ -28,3 +28,18 @@ def data_root() -> Path:
     if not root or not Path(root).is_dir():
         pytest.skip("RESTORATION_DATA names no folder of benchmark images")
     return Path(root)
+
+
+@pytest.fixture
+def as_gpus_divide(monkeypatch):
+    """Return what has tensors multiplied by the rounded reciprocal of a plain number, as GPUs do."""
+    divide = torch.Tensor.div_
+
+    def reciprocal(image: torch.Tensor, by: torch.Tensor | float) -> torch.Tensor:
+        return divide(image, by) if isinstance(by, torch.Tensor) else image.mul_(image.new_tensor(1) / by)
+
+    def begin() -> None:
+        monkeypatch.setattr(torch.Tensor, "div_", reciprocal)
+        assert (torch.arange(256.0).div_(255) != torch.arange(256.0) / 255).sum() == 126
+
+    return begin

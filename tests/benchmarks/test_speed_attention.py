@@ -65,19 +65,8 @@ def test_the_command_writes_what_it_prints(tmp_path, monkeypatch, capsys):
     }
     for name in ("of_attention", "of_network"):
         monkeypatch.setattr(speed_attention, name, lambda *_: found)
-    asked = [
-        "--device",
-        "cpu",
-        "--experiments",
-        "pmrf-denoise",
-        "--images",
-        "2",
-        "--side",
-        "16",
-        "--out",
-        "it.json",
-    ]
-    monkeypatch.setattr(sys, "argv", ["speed_attention", *asked])
+    asked = "--device cpu --experiments pmrf-denoise --images 2 --side 16 --out it.json"
+    monkeypatch.setattr(sys, "argv", ["speed_attention", *asked.split()])
     speed_attention.main()
     record = json.loads((tmp_path / "it.json").read_text())
     assert record["command"] == (

@@ -70,16 +70,9 @@ def test_bicubic_rounds_8_bit_images_after_each_pass_and_others_never():
     assert not torch.equal(restored[:1], quantise(resize(samples, scale=2, levels=None)))
 
 
-def test_8_bit_images_are_known_however_a_device_divides(monkeypatch):
-    """GPUs multiply by the rounded reciprocal of a plain number."""
+def test_8_bit_images_are_known_however_a_device_divides(as_gpus_divide):
     samples = torch.arange(256.0).view(1, 1, 16, 16) / 255
-    divide = torch.Tensor.div_
-
-    def reciprocal(image: torch.Tensor, by: torch.Tensor | float) -> torch.Tensor:
-        return divide(image, by) if isinstance(by, torch.Tensor) else image.mul_(image.new_tensor(1) / by)
-
-    monkeypatch.setattr(torch.Tensor, "div_", reciprocal)
-    assert not torch.equal(torch.arange(256.0).div_(255), samples.flatten())
+    as_gpus_divide()
     assert torch.equal(quantise(samples), samples)
 
 
